@@ -1,0 +1,58 @@
+/*
+ * A growing byte buffer with a hard maximum.
+ *
+ * Invariant: `len` <= `cap` <= `max`. The first append that would pass `max` latches `full`; later
+ * appends do nothing, so a caller may append many times and test buf_ok once. Owner: one thread.
+ */
+#ifndef BANYAN_BASE_BUF_H
+#define BANYAN_BASE_BUF_H
+
+#include "base/compiler.h"
+#include "base/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+    char *data;
+    size_t len;
+    size_t cap;
+    size_t max;
+    bool full;
+};
+
+void buf_init(struct buf *b, size_t max);
+void buf_release(struct buf *b);
+
+/* Empties it and clears `full`; keeps the memory. */
+static inline void buf_clear(struct buf *b) {
+    b->len = 0;
+    b->full = false;
+}
+
+static inline bool buf_ok(const struct buf *b) {
+    return !b->full;
+}
+
+static inline struct span buf_span(const struct buf *b) {
+    return span_make(b->data, b->len);
+}
+
+/* Room for `more` bytes behind `len`, not yet counted in `len`; NULL (and full) past the maximum.
+ */
+char *buf_reserve(struct buf *b, size_t more);
+
+void buf_add(struct buf *b, const void *bytes, size_t len);
+void buf_add_span(struct buf *b, struct span s);
+void buf_add_text(struct buf *b, const char *text);
+void buf_add_char(struct buf *b, char c);
+void buf_printf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
+
+/* The text so far with a NUL behind it (not counted); "" when full or empty. Valid until the next
+ * call that changes the buffer. */
+const char *buf_text(struct buf *b);
+
+DEFINE_CLEANUP(struct buf *, buf_release)
+
+#endif

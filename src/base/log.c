@@ -1,0 +1,89 @@
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/json_text.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES (16 * 1024)
+
+static enum log_level least_level = LOG_INFO;
+static bool as_json;
+static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
+void log_setup(enum log_level least, bool json) {
+    least_level = least;
+    as_json = json;
+}
+
+static void add_time(struct buf *b) {
+    int64_t now = clock_wall_us();
+    time_t seconds = (time_t)(now / 1000000);
+    struct tm t;
+    gmtime_r(&seconds, &t);
+    buf_printf(b, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday,
+               t.tm_hour, t.tm_min, t.tm_sec, (int)(now % 1000000 / 1000));
+}
+
+static bool is_plain(struct span s) {
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
+            return false;
+    }
+    return s.len > 0;
+}
+
+static void add_value(struct buf *b, const struct log_field *f) {
+    switch (f->kind) {
+    case LOG_FIELD_INT:
+        buf_printf(b, "%" PRId64, f->number);
+        return;
+    case LOG_FIELD_DOUBLE:
+        buf_printf(b, "%.3f", f->real);
+        return;
+    case LOG_FIELD_SPAN:
+        if (!as_json && is_plain(f->text))
+            buf_add_span(b, f->text);
+        else
+            json_text_string(b, f->text);
+        return;
+    }
+}
+
+static void format(struct buf *b, enum log_level level, const char *event,
+                   const struct log_field *fields) {
+    if (as_json) {
+        buf_add_text(b, "{\"time\":\"");
+        add_time(b);
+        buf_printf(b, "\",\"level\":\"%s\",\"event\":\"%s\"", level_names[level], event);
+    } else {
+        add_time(b);
+        buf_printf(b, " %s %s", level_names[level], event);
+    }
+    for (const struct log_field *f = fields; f->name; f++) {
+        buf_printf(b, as_json ? ",\"%s\":" : " %s=", f->name);
+        add_value(b, f);
+    }
+    buf_add_text(b, as_json ? "}\n" : "\n");
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields) {
+    if (level < least_level)
+        return;
+    struct buf b;
+    buf_init(&b, LINE_MAX_BYTES);
+    format(&b, level, event, fields);
+    pthread_mutex_lock(&line_lock);
+    ssize_t ignored = write(STDERR_FILENO, b.data, b.len);
+    (void)ignored;
+    pthread_mutex_unlock(&line_lock);
+    buf_release(&b);
+}

@@ -1,0 +1,45 @@
+/*
+ * Events with typed fields, one line each, to standard error.
+ *
+ *   log_event(LOG_INFO, "chunk_copied", LOG_STR("collection", name), LOG_INT("rows", n));
+ *   text: 2026-11-23T12:00:00.123Z info chunk_copied collection=orders rows=10000
+ *   json: {"time":"…","level":"info","event":"chunk_copied","collection":"orders","rows":10000}
+ *
+ * Only thread main loops and commands log at info or above; library code returns errors. There is
+ * no field type for a connection string: secrets are redacted by conf before they can get here.
+ * Any thread; lines never mix.
+ */
+#ifndef BANYAN_BASE_LOG_H
+#define BANYAN_BASE_LOG_H
+
+#include "base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+struct log_field {
+    const char *name; /* NULL ends the list */
+    enum { LOG_FIELD_INT, LOG_FIELD_SPAN, LOG_FIELD_DOUBLE } kind;
+    int64_t number;
+    double real;
+    struct span text;
+};
+
+#define LOG_INT(n, v)                                                                              \
+    ((struct log_field){.name = (n), .kind = LOG_FIELD_INT, .number = (int64_t)(v)})
+#define LOG_REAL(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_DOUBLE, .real = (v)})
+#define LOG_STR(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_SPAN, .text = span_of(v)})
+#define LOG_SPAN(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_SPAN, .text = (v)})
+
+#define log_event(level, event, ...)                                                               \
+    log_write((level), (event),                                                                    \
+              (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields);
+
+/* Before threads start. */
+void log_setup(enum log_level least, bool json);
+
+#endif

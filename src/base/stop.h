@@ -1,0 +1,24 @@
+/*
+ * The stop flag: one of the three mutable globals (log level, metrics, stop flag).
+ *
+ * SIGINT and SIGTERM set it; every loop that waits looks at it, and stop_wait wakes at once when
+ * it is set. stop_request is async-signal-safe. Any thread.
+ */
+#ifndef BANYAN_BASE_STOP_H
+#define BANYAN_BASE_STOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Installs handlers for SIGINT and SIGTERM and ignores SIGPIPE. Once, from main, before threads. */
+void stop_install(void);
+void stop_request(void);
+bool stop_requested(void);
+
+/* Waits `us` microseconds or until stop is requested; true if it was. */
+bool stop_wait(int64_t us);
+
+/* A descriptor that becomes readable when stop is requested; for poll. -1 before stop_install. */
+int stop_fd(void);
+
+#endif

@@ -1,0 +1,190 @@
+/*
+ * The configuration: banyan.yml, read, checked key by key, expanded, immutable.
+ *
+ * Everything here is owned by the struct conf and lives until conf_free; after conf_load returns
+ * nothing changes, so any thread may read it. Every name that can turn out to be wrong later (a
+ * table, a column) carries its place in the file, for errors like "shop.yml:14:9: unknown table".
+ */
+#ifndef BANYAN_CONF_CONF_H
+#define BANYAN_CONF_CONF_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conf_at {
+    int line, column; /* from 1; 0: not from the file (a default) */
+};
+
+/* A scalar and its place. text is NULL where the key is absent and has no default. */
+struct conf_text {
+    const char *text;
+    struct conf_at at;
+};
+
+struct conf_list {
+    struct conf_text *items;
+    size_t count;
+    struct conf_at at; /* line 0: the key is absent (different from an empty list) */
+};
+
+/* `public.orders`, parts quoted as in SQL: "My Schema"."order.items"; the default schema is
+ * `public`. Unquoted parts are folded to lower case, as PostgreSQL folds them. */
+struct conf_table {
+    const char *schema;
+    const char *name;
+    struct conf_at at;
+};
+
+/* One entry of `fields:`: column -> name, ~, or {as, type}. */
+struct conf_field {
+    struct conf_text column;
+    bool omit;
+    struct conf_text as;   /* NULL: the name stays */
+    struct conf_text type; /* NULL: the type stays */
+};
+
+enum conf_add_kind { CONF_ADD_CONSTANT, CONF_ADD_NOW, CONF_ADD_COLUMN };
+enum conf_scalar_kind { CONF_NULL, CONF_BOOL, CONF_INT, CONF_DOUBLE, CONF_STRING };
+
+/* One entry of `add:`. */
+struct conf_add {
+    struct conf_text name;
+    enum conf_add_kind kind;
+    struct conf_text column; /* CONF_ADD_COLUMN */
+    enum conf_scalar_kind scalar;
+    bool boolean;
+    int64_t integer;
+    double real;
+    const char *string;
+};
+
+struct conf_join {
+    struct conf_text child;
+    struct conf_text parent;
+};
+
+enum conf_case { CONF_CASE_KEEP, CONF_CASE_CAMEL };
+enum conf_nulls { CONF_NULLS_KEEP, CONF_NULLS_OMIT };
+
+struct conf_index_key {
+    struct conf_text path;
+    const char *kind; /* "1", "-1", "2dsphere", "text", "hashed" */
+};
+
+struct conf_index {
+    struct conf_at at;
+    const char *name; /* NULL: MongoDB's own naming */
+    bool unique;
+    struct conf_index_key *keys;
+    size_t key_count;
+};
+
+/* A collection, or a document or array embedded in one: the same keys, with a few of their own. */
+struct conf_mapping {
+    struct conf_text name;
+    struct conf_table table;
+    struct conf_list only;
+    struct conf_field *fields;
+    size_t field_count;
+    struct conf_add *add;
+    size_t add_count;
+    enum conf_case casing; /* inherited from the parent mapping where absent */
+    enum conf_nulls nulls; /* likewise */
+    struct conf_mapping *embed;
+    size_t embed_count;
+
+    /* collections only */
+    struct conf_list id; /* absent: the primary key */
+    bool id_objectid;
+    bool keep_id;
+    struct conf_index *indexes;
+    size_t index_count;
+
+    /* embedded only */
+    bool one;
+    bool keep_join;
+    struct conf_join *join;
+    size_t join_count;
+    struct conf_list order; /* absent: the child's primary key */
+};
+
+struct conf_module {
+    struct conf_text name;
+    struct conf_mapping *collections;
+    size_t collection_count;
+};
+
+enum conf_micros { CONF_MICROS_TRUNCATE, CONF_MICROS_STRING, CONF_MICROS_SPLIT };
+enum conf_overflow { CONF_OVERFLOW_STRING, CONF_OVERFLOW_FAIL };
+enum conf_infinity { CONF_INFINITY_STRING, CONF_INFINITY_NULL, CONF_INFINITY_FAIL };
+enum conf_bigint { CONF_BIGINT_INT64, CONF_BIGINT_DECIMAL };
+
+struct conf_types {
+    enum conf_micros microseconds;
+    enum conf_overflow numeric_overflow;
+    enum conf_infinity infinity;
+    enum conf_bigint bigint_json;
+};
+
+struct conf_source {
+    const char *uri; /* secret inside: never print, see conf_show */
+    struct conf_at uri_at;
+    const char *slot;        /* NULL: derived from database and module */
+    const char *publication; /* NULL: same as the slot */
+    int64_t heartbeat_us;
+    int snapshot_threads;
+    int64_t snapshot_rows_per_second; /* 0: no limit */
+    int64_t snapshot_chunk_rows;
+    bool snapshot_consistent;
+};
+
+struct conf_target {
+    const char *uri; /* secret inside */
+    struct conf_at uri_at;
+    const char *database;
+    int lanes;
+    int64_t batch_operations;
+    int64_t batch_delay_us;
+    int64_t writes_per_second; /* 0: no limit */
+};
+
+struct conf {
+    const char *file; /* as given: the prefix of every error */
+    const char *state;
+    struct conf_source source;
+    struct conf_target target;
+    struct conf_types types;
+    struct conf_module *modules;
+    size_t module_count;
+};
+
+/* Reads and checks `path`. On failure the error text begins with "path:line:column: ". */
+int conf_load(const char *path, struct conf **ret_conf, struct err *err) must_check;
+
+/* Same, from memory; `name` stands for the path in errors. For tests and fuzzing. */
+int conf_parse(const char *name, const char *text, size_t len, struct conf **ret_conf,
+               struct err *err) must_check;
+void conf_free(struct conf *conf);
+
+/* The module of that name; NULL if there is none. */
+const struct conf_module *conf_module(const struct conf *conf, const char *name);
+
+/* Effective values as YAML or JSON, passwords replaced by "***". */
+void conf_show(const struct conf *conf, bool json, struct buf *out);
+
+/* `uri` with its password (userinfo and password/sslpassword/... parameters) replaced by "***".
+ * For every message that names a server. Works on both libpq and MongoDB URIs. */
+void conf_redact_uri(const char *uri, struct buf *out);
+
+/* docs/configuration.md, from the table of keys. */
+void conf_docs(struct buf *out);
+
+/* "file:line:column: ..." with code ERR_CONF. */
+int conf_error(const struct conf *conf, struct conf_at at, struct err *err, const char *fmt, ...)
+    printf_like(4, 5);
+
+#endif

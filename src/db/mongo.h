@@ -1,0 +1,87 @@
+/*
+ * A MongoDB connection: commands, indexes, look-ups.
+ *
+ * w: majority, j: true, primary reads, majority read concern and retryable writes are set here,
+ * whatever the URI says. One struct mongo wraps one mongoc_client_t: one thread at a time.
+ * `app` becomes the application name ("banyan <pipeline> lane 3"), by which operations that are
+ * still running after a cut connection are found in $currentOp.
+ */
+#ifndef BANYAN_DB_MONGO_H
+#define BANYAN_DB_MONGO_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+#include <mongoc/mongoc.h>
+
+void mongo_global_init(void); /* once, from main, before threads; silences libmongoc's own log */
+void mongo_global_cleanup(void);
+
+struct mongo;
+
+int mongo_connect(const char *uri, const char *app, struct mongo **ret_mongo,
+                  struct err *err) must_check;
+void mongo_free(struct mongo *m);
+DEFINE_CLEANUP(struct mongo *, mongo_free)
+
+/* What an error of a command means for whoever sent it (pure; table in mongo_errors.c). */
+enum mongo_verdict {
+    MONGO_OK,
+    MONGO_RETRY,     /* did not happen, or happened in part and may be repeated: not primary, write
+                        conflict, ... */
+    MONGO_AMBIGUOUS, /* connection lost or timed out: may still be running on the server */
+    MONGO_REFUSED    /* will fail again */
+};
+
+struct mongo_failure {
+    enum mongo_verdict verdict;
+    int code;
+    struct err err;
+};
+
+/* Runs a command on `database`. `reply` is initialised in all cases; the caller destroys it.
+ * MONGO_OK does not mean that writeErrors is empty. */
+enum mongo_verdict mongo_command(struct mongo *m, const char *database, const bson_t *command,
+                                 bson_t *reply, struct mongo_failure *failure) must_check;
+
+/* The verdict for a server's error code (in a command error, writeErrors or writeConcernError). */
+enum mongo_verdict mongo_code_verdict(int code);
+
+/* Server facts for check, status and limits. */
+struct mongo_server {
+    char version[32];
+    char set_name[64];    /* "": not a replica set */
+    int32_t max_document; /* bytes */
+};
+int mongo_server_info(struct mongo *m, struct mongo_server *ret, struct err *err) must_check;
+
+/* One index: {name, unique, keys document}; created if absent, an equal one is fine, another of
+ * the same name or keys is an error that names both. */
+int mongo_ensure_index(struct mongo *m, const char *database, const char *collection,
+                       const bson_t *keys, const char *name, bool unique,
+                       struct err *err) must_check;
+
+int mongo_create_collection(struct mongo *m, const char *database, const char *collection,
+                            struct err *err) must_check; /* there already: fine */
+int mongo_is_empty(struct mongo *m, const char *database, const char *collection, bool *ret_empty,
+                   struct err *err) must_check;
+int mongo_delete_all(struct mongo *m, const char *database, const char *collection,
+                     struct err *err) must_check;
+
+/* Documents of a find, one by one: `fn` is called for each (borrowed, until it returns); a
+ * non-zero answer of `fn` ends the find and becomes the result. `projection`, `sort` may be NULL;
+ * limit 0 is none. Primary, majority read concern. */
+typedef int (*mongo_document_fn)(void *context, const bson_t *document, struct err *err);
+int mongo_find(struct mongo *m, const char *database, const char *collection, const bson_t *filter,
+               const bson_t *projection, const bson_t *sort, int64_t limit, mongo_document_fn fn,
+               void *context, struct err *err) must_check;
+
+/* Waits until no operation whose application name begins with `app_prefix` but is not `own_app`
+ * (NULL: none excepted) runs on the namespace; kills what it finds. Bounded by `wait_us`, else
+ * ERR_UNREACHABLE. Without the right to look it waits `blind_us` (writes carry that maxTimeMS). */
+int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
+                  const char *app_prefix, const char *own_app, int64_t wait_us, int64_t blind_us,
+                  struct err *err) must_check;
+
+#endif
