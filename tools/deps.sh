@@ -1,0 +1,79 @@
+#!/bin/bash
+# Installs what building and testing need and this machine lacks: Debian packages, and a Python
+# virtual environment in .venv. Quick and silent where everything is there. BANYAN_NO_DEPS=1 skips
+# it (a machine without Debian's packages: install the equivalents of the list by hand).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "${BANYAN_NO_DEPS:-}" = 1 ]; then
+    exit 0
+fi
+
+packages=(
+    gcc libc6-dev make meson ninja-build pkg-config git
+    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev
+    libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev
+    postgresql openssl python3 python3-venv util-linux
+)
+venv=.venv
+requirements=tests/requirements.txt
+
+fail() {
+    echo "tools/deps.sh: $*" >&2
+    exit 1
+}
+
+missing_packages() {
+    # dpkg-query prints nothing for a package that it has never heard of, hence the comparison.
+    # (Its exit code is 1 then, which is no failure here.)
+    local installed
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+        sed -n 's/^installed //p' || true)
+    comm -23 <(printf '%s\n' "${packages[@]}" | sort -u) <(sort -u <<<"$installed")
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+install_packages() {
+    local missing
+    mapfile -t missing < <(missing_packages)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        fail "missing packages; as root: apt-get install ${missing[*]}"
+    fi
+    echo "installing ${missing[*]}" >&2
+    # Debian's postgresql starts a cluster of its own on installation; tests and demo make private
+    # ones, so none is wanted. The file is only written where there is none: it is a user's.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' |
+            as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
+    as_root apt-get -q update >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
+        -o Dpkg::Options::=--force-confold "${missing[@]}" >&2
+}
+
+install_venv() {
+    # The stamp holds the requirements it was built from: a changed list rebuilds the environment.
+    local stamp=$venv/requirements.installed
+    if cmp -s "$requirements" "$stamp" && [ -x $venv/bin/python ]; then
+        return 0
+    fi
+    echo "building the Python environment in $venv" >&2
+    # Debian's own Python: another one first in PATH may lack wheels for what we need.
+    /usr/bin/python3 -m venv $venv
+    $venv/bin/pip install -q --disable-pip-version-check -r "$requirements" >&2
+    cp "$requirements" "$stamp"
+}
+
+command -v dpkg-query >/dev/null ||
+    fail "not a Debian system: install the equivalents of ${packages[*]}, then set BANYAN_NO_DEPS=1"
+install_packages
+install_venv
