@@ -10,6 +10,9 @@
 #include "db/pg.h"
 #include "db/pg_type.h"
 
+/* PostgreSQL 15 docs, appendix K: columns of an index, and so of a key. */
+#define PG_INDEX_COLUMNS_MAX 32
+
 struct pg_column {
     const char *name;
     int attnum;

@@ -35,6 +35,7 @@ enum pg_kind {
 struct pg_type {
     uint32_t oid;
     const char *name;              /* as format_type gives it, for messages */
+    const char *sql_name;          /* "schema"."name", quoted, for casts: '{...}'::sql_name[] */
     enum pg_kind kind;             /* a domain has the kind of its base type */
     const struct pg_type *element; /* PG_KIND_ARRAY */
     char delimiter;                /* PG_KIND_ARRAY: ',' for nearly all (';' for box) */

@@ -1,0 +1,229 @@
+#include "source/query.h"
+
+#include "db/pg.h"
+
+#include <stdio.h>
+
+static void add_columns(struct buf *q, const char *alias, const struct plan_node *node) {
+    for (size_t i = 0; i < node->column_count; i++) {
+        buf_printf(q, "%s%s.", i ? ", " : "", alias);
+        pg_add_ident(q, node->columns[i].name);
+    }
+}
+
+static void add_ids(struct buf *q, const char *alias, const struct plan_collection *c) {
+    for (size_t i = 0; i < c->id_count; i++) {
+        buf_printf(q, "%s%s.", i ? ", " : "", alias);
+        pg_add_ident(q, c->root->columns[c->id[i]].name);
+    }
+}
+
+static void add_table(struct buf *q, const struct plan_node *node, const char *alias) {
+    buf_add_text(q, "ONLY ");
+    pg_add_table(q, node->table->schema, node->table->name);
+    buf_printf(q, " %s", alias);
+}
+
+static void add_bound(struct buf *q, const struct plan_collection *c, const char *op,
+                      const struct span *key) {
+    buf_add_char(q, '(');
+    add_ids(q, "r", c);
+    buf_printf(q, ") %s (", op);
+    for (size_t i = 0; i < c->id_count; i++) {
+        if (i)
+            buf_add_text(q, ", ");
+        pg_add_literal(q, key[i]);
+        buf_printf(q, "::%s", c->root->columns[c->id[i]].source->type->sql_name);
+    }
+    buf_add_char(q, ')');
+}
+
+static void add_range(struct buf *q, const struct plan_collection *c,
+                      const struct key_range *range) {
+    if (range->after) {
+        buf_add_text(q, " WHERE ");
+        add_bound(q, c, ">", range->after);
+    }
+    if (range->upto) {
+        buf_add_text(q, range->after ? " AND " : " WHERE ");
+        add_bound(q, c, "<=", range->upto);
+    }
+}
+
+static void add_root_rows(struct buf *q, const struct plan_collection *c,
+                          const struct key_range *range) {
+    buf_add_text(q, "COPY (SELECT ");
+    add_columns(q, "r", c->root);
+    buf_add_text(q, " FROM ");
+    add_table(q, c->root, "r");
+    add_range(q, c, range);
+}
+
+void query_range(struct buf *q, const struct plan_collection *c, const struct key_range *range) {
+    add_root_rows(q, c, range);
+    buf_add_text(q, ") TO STDOUT");
+}
+
+void query_range_page(struct buf *q, const struct plan_collection *c, const struct key_range *range,
+                      size_t limit) {
+    add_root_rows(q, c, range);
+    buf_add_text(q, " ORDER BY ");
+    add_ids(q, "r", c);
+    buf_printf(q, " LIMIT %zu) TO STDOUT", limit);
+}
+
+void query_chunk_end(struct buf *q, const struct plan_collection *c, const struct span *after,
+                     int64_t rows) {
+    buf_add_text(q, "SELECT ");
+    add_ids(q, "r", c);
+    buf_add_text(q, " FROM ");
+    add_table(q, c->root, "r");
+    add_range(q, c, &(struct key_range){.after = after});
+    buf_add_text(q, " ORDER BY ");
+    add_ids(q, "r", c);
+    buf_printf(q, " OFFSET %lld LIMIT 1", (long long)rows - 1);
+}
+
+/* Every `stride`-th text as one array literal. Both quotings at once: the array's (backslash before
+ * quote and backslash) and the string's (doubled quote; standard_conforming_strings is pinned). */
+static void add_array(struct buf *q, const struct span *first, size_t count, size_t stride) {
+    buf_add_text(q, "'{");
+    for (size_t i = 0; i < count; i++) {
+        struct span s = first[i * stride];
+        buf_add_text(q, i ? ",\"" : "\"");
+        for (size_t k = 0; k < s.len; k++) {
+            if (s.ptr[k] == '"' || s.ptr[k] == '\\')
+                buf_add_char(q, '\\');
+            if (s.ptr[k] == '\'')
+                buf_add_char(q, '\'');
+            buf_add_char(q, s.ptr[k]);
+        }
+        buf_add_char(q, '"');
+    }
+    buf_add_text(q, "}'");
+}
+
+/* unnest('{...}'::t1[], '{...}'::t2[]): tuple values, turned into one array for each column. */
+static void add_tuples(struct buf *q, const struct span *tuples, size_t count, size_t width,
+                       const char *(*type_of)(const void *, size_t), const void *context) {
+    buf_add_text(q, "unnest(");
+    for (size_t column = 0; column < width; column++) {
+        if (column)
+            buf_add_text(q, ", ");
+        add_array(q, tuples + column, count, width);
+        buf_printf(q, "::%s[]", type_of(context, column));
+    }
+    buf_add_char(q, ')');
+}
+
+static void add_tuple_names(struct buf *q, size_t width) {
+    for (size_t i = 0; i < width; i++)
+        buf_printf(q, "%sk%zu", i ? ", " : "", i);
+}
+
+static const char *id_type(const void *context, size_t i) {
+    const struct plan_collection *c = context;
+    return c->root->columns[c->id[i]].source->type->sql_name;
+}
+
+static const char *parent_join_type(const void *context, size_t i) {
+    const struct plan_node *node = context;
+    return node->parent->columns[node->join_parent[i]].source->type->sql_name;
+}
+
+static const char *child_join_type(const void *context, size_t i) {
+    const struct plan_node *node = context;
+    return node->columns[node->join_child[i]].source->type->sql_name;
+}
+
+/* alias.column = k.kN for each of the columns */
+static void add_match(struct buf *q, const char *alias, const struct plan_node *node,
+                      const int *columns, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(q, "%s%s.", i ? " AND " : "", alias);
+        pg_add_ident(q, node->columns[columns[i]].name);
+        buf_printf(q, " = k.k%zu", i);
+    }
+}
+
+void query_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
+                size_t count) {
+    buf_add_text(q, "COPY (SELECT ");
+    add_columns(q, "r", c->root);
+    buf_add_text(q, " FROM ");
+    add_tuples(q, keys, count, c->id_count, id_type, c);
+    buf_add_text(q, " k(");
+    add_tuple_names(q, c->id_count);
+    buf_add_text(q, ") JOIN ");
+    add_table(q, c->root, "r");
+    buf_add_text(q, " ON ");
+    add_match(q, "r", c->root, c->id, c->id_count);
+    buf_add_text(q, ") TO STDOUT");
+}
+
+void query_children(struct buf *q, const struct plan_node *node, const struct span *groups,
+                    size_t count) {
+    buf_add_text(q, "COPY (SELECT k.n, ");
+    add_columns(q, "c", node);
+    buf_add_text(q, " FROM ");
+    add_tuples(q, groups, count, node->join_count, parent_join_type, node);
+    buf_add_text(q, " WITH ORDINALITY k(");
+    add_tuple_names(q, node->join_count);
+    buf_add_text(q, ", n) JOIN ");
+    add_table(q, node, "c");
+    buf_add_text(q, " ON ");
+    add_match(q, "c", node, node->join_child, node->join_count);
+    buf_add_text(q, " ORDER BY k.n");
+    for (size_t i = 0; i < node->order_count; i++) {
+        buf_add_text(q, ", c.");
+        pg_add_ident(q, node->columns[node->order[i]].name);
+    }
+    buf_add_text(q, ") TO STDOUT");
+}
+
+/* JOIN ONLY parent pN ON below.join_child = pN.join_parent */
+static void add_step_up(struct buf *q, const struct plan_node *node, size_t level) {
+    char alias[24];
+    (void)snprintf(alias, sizeof alias, "p%zu", level + 1);
+    buf_add_text(q, " JOIN ");
+    add_table(q, node->parent, alias);
+    buf_add_text(q, " ON ");
+    for (size_t i = 0; i < node->join_count; i++) {
+        buf_printf(q, "%sp%zu.", i ? " AND " : "", level);
+        pg_add_ident(q, node->columns[node->join_child[i]].name);
+        buf_printf(q, " = %s.", alias);
+        pg_add_ident(q, node->parent->columns[node->join_parent[i]].name);
+    }
+}
+
+void query_climb(struct buf *q, const struct plan_node *node, const struct span *joins,
+                 size_t count) {
+    const struct plan_collection *c = node->collection;
+    size_t level = 0;
+    for (const struct plan_node *n = node; n->parent; n = n->parent)
+        level++;
+    char alias[24];
+    (void)snprintf(alias, sizeof alias, "p%zu", level);
+    buf_add_text(q, "COPY (SELECT DISTINCT ");
+    add_ids(q, alias, c);
+    buf_add_text(q, " FROM ");
+    add_tuples(q, joins, count, node->join_count, child_join_type, node);
+    buf_add_text(q, " k(");
+    add_tuple_names(q, node->join_count);
+    buf_add_text(q, ") JOIN ");
+    add_table(q, node->parent, "p1");
+    buf_add_text(q, " ON ");
+    add_match(q, "p1", node->parent, node->join_parent, node->join_count);
+    level = 1;
+    for (const struct plan_node *n = node->parent; n->parent; n = n->parent)
+        add_step_up(q, n, level++);
+    buf_add_text(q, ") TO STDOUT");
+}
+
+void query_all_keys(struct buf *q, const struct plan_collection *c) {
+    buf_add_text(q, "COPY (SELECT ");
+    add_ids(q, "r", c);
+    buf_add_text(q, " FROM ");
+    add_table(q, c->root, "r");
+    buf_add_text(q, ") TO STDOUT");
+}
