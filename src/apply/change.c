@@ -48,7 +48,7 @@ int change_batch_add(struct change_batch *b, const struct change *change, size_t
     *c = *change;
     c->identity = arena_copy(&b->memory, change->identity);
     bool ok = c->identity.ptr != NULL;
-    if (ok && change->key)
+    if (ok)
         ok = copy_spans(&b->memory, change->key, key_count, &c->key);
     if (ok && change->values)
         ok = copy_spans(&b->memory, change->values, value_count, &c->values);

@@ -25,7 +25,7 @@ struct change {
     uint32_t xid;              /* transaction that a read-back must see; 0: seen already */
     lsn_t lsn;                 /* of its transaction's commit */
     struct span identity;      /* {"_id": ...} */
-    const struct span *key;    /* texts of the id columns; NULL for DELETE of a flat document */
+    const struct span *key;    /* texts of the id columns */
     const struct span *values; /* INSERT, PUT, SET: root->column_count texts */
 };
 

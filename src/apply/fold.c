@@ -56,8 +56,6 @@ static void become_refresh(struct fold *f, struct change *to, const struct chang
     add_xid(f, to->xid);
     add_xid(f, from->xid);
     to->kind = CHANGE_REFRESH;
-    if (!to->key)
-        to->key = from->key;
 }
 
 int fold_add(struct fold *f, const struct plan_collection *c, const struct change *change,
@@ -91,4 +89,16 @@ int fold_add(struct fold *f, const struct plan_collection *c, const struct chang
     to->xid = change->xid;
     to->lsn = change->lsn;
     return rc;
+}
+
+void fold_want_refresh(struct fold *f, size_t i) {
+    add_xid(f, f->items[i].xid);
+    f->items[i].kind = CHANGE_REFRESH;
+}
+
+bool fold_has_refresh(const struct fold *f) {
+    for (size_t i = 0; i < f->count; i++)
+        if (f->items[i].kind == CHANGE_REFRESH)
+            return true;
+    return false;
 }

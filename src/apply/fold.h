@@ -28,4 +28,8 @@ void fold_clear(struct fold *f);
 int fold_add(struct fold *f, const struct plan_collection *c, const struct change *change,
              struct arena *memory, struct err *err) must_check;
 
+/* Turns item `i` into a refresh: what it would have changed is not in the target. */
+void fold_want_refresh(struct fold *f, size_t i);
+bool fold_has_refresh(const struct fold *f);
+
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 static atomic_bool requested;
+static atomic_bool forced;
 static int event_fd = -1;
 
 void stop_request(void) {
@@ -26,6 +27,8 @@ void stop_request(void) {
 
 static void on_signal(int number) {
     (void)number;
+    if (atomic_load(&requested))
+        atomic_store(&forced, true);
     stop_request();
 }
 
@@ -58,5 +61,27 @@ bool stop_wait(int64_t us) {
             return false;
         struct pollfd p = {.fd = event_fd, .events = POLLIN};
         poll(&p, event_fd >= 0 ? 1 : 0, (int)(left / 1000 + 1));
+    }
+}
+
+void stop_force(void) {
+    atomic_store(&forced, true);
+    stop_request();
+}
+
+bool stop_forced(void) {
+    return atomic_load(&forced);
+}
+
+/* The event is readable from the first stage on, so this one looks at the flag in short steps. */
+bool stop_forced_wait(int64_t us) {
+    int64_t until = clock_mono_us() + us;
+    for (;;) {
+        int64_t left = until - clock_mono_us();
+        if (stop_forced())
+            return true;
+        if (left <= 0)
+            return false;
+        poll(NULL, 0, (int)((left < 50000 ? left : 50000) / 1000 + 1));
     }
 }

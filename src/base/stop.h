@@ -15,6 +15,14 @@ void stop_install(void);
 void stop_request(void);
 bool stop_requested(void);
 
+/* The second stage: what is under way may no longer finish (a second signal, or the time to drain
+ * is over). Waits for servers and retries end only now. */
+void stop_force(void);
+bool stop_forced(void);
+
+/* Waits `us` microseconds or until the stop is forced; true if it is. */
+bool stop_forced_wait(int64_t us);
+
 /* Waits `us` microseconds or until stop is requested; true if it was. */
 bool stop_wait(int64_t us);
 

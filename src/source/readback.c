@@ -1,0 +1,69 @@
+#include "source/readback.h"
+
+static bool read_number(struct span *s, char end, uint64_t *ret) {
+    uint64_t v = 0;
+    size_t i = 0;
+    while (i < s->len && s->ptr[i] >= '0' && s->ptr[i] <= '9' && i < 20)
+        v = v * 10 + (uint64_t)(s->ptr[i++] - '0');
+    if (i == 0 || (end && (i == s->len || s->ptr[i] != end)))
+        return false;
+    i += end ? 1 : 0;
+    *s = span_make(s->ptr + i, s->len - i);
+    *ret = v;
+    return true;
+}
+
+/* The log has 32-bit ids; one that is within 2^31 of the snapshot is meant. */
+static uint64_t widen(uint32_t xid, uint64_t xmax) {
+    return xmax + (uint64_t)(int64_t)(int32_t)(xid - (uint32_t)xmax);
+}
+
+static bool is_running(struct span running, uint64_t xid) {
+    uint64_t one;
+    while (running.len && read_number(&running, 0, &one)) {
+        if (one == xid)
+            return true;
+        if (running.len)
+            running = span_make(running.ptr + 1, running.len - 1);
+    }
+    return false;
+}
+
+bool readback_sees(struct span snapshot, const uint32_t *xids, size_t count) {
+    uint64_t xmin, xmax;
+    if (!read_number(&snapshot, ':', &xmin) || !read_number(&snapshot, ':', &xmax))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t xid = widen(xids[i], xmax);
+        if (xid >= xmax || (xid >= xmin && is_running(snapshot, xid)))
+            return false;
+    }
+    return true;
+}
+
+static int check_snapshot(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc = pg_exec(pg, "SELECT pg_catalog.txid_current_snapshot()::text", &r, err);
+    if (rc < 0)
+        return rc;
+    if (pg_rows(r) == 1 && readback_sees(pg_value(r, 0, 0), xids, count))
+        return 0;
+    return err_set_retriable(err, ERR_UNREACHABLE,
+                             "a committed transaction is not visible to other sessions yet");
+}
+
+int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) {
+    int rc = pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
+    if (rc < 0 || count == 0)
+        return rc;
+    rc = check_snapshot(pg, xids, count, err);
+    if (rc < 0) {
+        struct err ignored;
+        (void)!readback_end(pg, &ignored);
+    }
+    return rc;
+}
+
+int readback_end(struct pg *pg, struct err *err) {
+    return pg_exec(pg, "ROLLBACK", NULL, err);
+}

@@ -1,0 +1,24 @@
+/*
+ * Reading the source again for a change that the log announced.
+ *
+ * A commit can reach the log before other sessions see it (for seconds, with synchronous
+ * standbys), so a read-back transaction first checks that its snapshot sees the transactions that
+ * caused it.
+ */
+#ifndef BANYAN_SOURCE_READBACK_H
+#define BANYAN_SOURCE_READBACK_H
+
+#include "db/pg.h"
+
+#include <stdint.h>
+
+/* Begins a read-only repeatable-read transaction whose snapshot sees all of `xids`. If it does not
+ * yet, the transaction is ended and the error is retriable. */
+int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) must_check;
+int readback_end(struct pg *pg, struct err *err) must_check;
+
+/* Whether a snapshot in text form ("xmin:xmax:xip,xip": PostgreSQL 15 docs, 9.27.10) sees all of
+ * these committed transactions. False for text that is not a snapshot. Pure. */
+bool readback_sees(struct span snapshot, const uint32_t *xids, size_t count);
+
+#endif
