@@ -1,0 +1,144 @@
+#include "pipeline/holders.h"
+
+#include "db/pg_type_back.h"
+#include "model/bsonw.h"
+
+#define FILTER_MAX ((size_t)12 * 1024 * 1024)
+
+static int add_value(struct bsonw *w, const struct plan_node *node, size_t i, struct span text,
+                     struct span key, struct err *err) {
+    const struct pg_column *c = node->columns[node->key[i]].source;
+    return pg_type_append(c->type, node->collection->types, text, w, key, err);
+}
+
+/* {path: {$in: [values]}} */
+static int one_column_filter(struct bsonw *w, const struct plan_node *node, const struct span *keys,
+                             size_t count, struct err *err) {
+    bsonw_doc_open(w, span_of(node->key_paths[0]));
+    bsonw_array_open(w, SPAN_LIT("$in"));
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct bsonw_index room;
+        rc = add_value(w, node, 0, keys[i], bsonw_index_key(&room, (uint32_t)i), err);
+    }
+    bsonw_close(w);
+    bsonw_close(w);
+    return rc;
+}
+
+/* {$or: [{path1: v1, path2: v2}, ...]}: the values may come from two elements of an array, which
+ * only finds a document too many. */
+static int several_columns_filter(struct bsonw *w, const struct plan_node *node,
+                                  const struct span *keys, size_t count, struct err *err) {
+    bsonw_array_open(w, SPAN_LIT("$or"));
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct bsonw_index room;
+        bsonw_doc_open(w, bsonw_index_key(&room, (uint32_t)i));
+        for (size_t k = 0; rc == 0 && k < node->key_count; k++)
+            rc = add_value(w, node, k, keys[i * node->key_count + k], span_of(node->key_paths[k]),
+                           err);
+        bsonw_close(w);
+    }
+    bsonw_close(w);
+    return rc;
+}
+
+static int build_filter(struct buf *out, const struct plan_node *node, const struct span *keys,
+                        size_t count, struct err *err) {
+    struct bsonw w;
+    bsonw_begin(&w, out);
+    int rc = node->key_count == 1 ? one_column_filter(&w, node, keys, count, err)
+                                  : several_columns_filter(&w, node, keys, count, err);
+    bsonw_end(&w);
+    if (rc == 0 && !bsonw_ok(&w))
+        rc = err_set(err, ERR_LIMIT, "keys of %s.%s are too long to look for", node->table->schema,
+                     node->table->name);
+    return rc;
+}
+
+struct search {
+    const struct plan_collection *c;
+    holder_fn fn;
+    void *context;
+    struct buf texts[PG_INDEX_COLUMNS_MAX];
+};
+
+/* Where the i-th id column is in the document. */
+static bool find_id_value(const struct plan_collection *c, const bson_t *doc, size_t i,
+                          bson_iter_t *ret) {
+    bson_iter_t it, below;
+    if (c->id_kind == PLAN_ID_OBJECTID)
+        return bson_iter_init_find(ret, doc, c->id_paths[i]);
+    if (!bson_iter_init_find(&it, doc, "_id"))
+        return false;
+    if (c->id_kind == PLAN_ID_SCALAR) {
+        *ret = it;
+        return true;
+    }
+    if (!BSON_ITER_HOLDS_DOCUMENT(&it) || !bson_iter_recurse(&it, &below) ||
+        !bson_iter_find(&below, c->id_names[i].ptr))
+        return false;
+    *ret = below;
+    return true;
+}
+
+static int on_holder(void *context, const bson_t *doc, struct err *err) {
+    struct search *s = context;
+    const struct plan_collection *c = s->c;
+    struct span key[PG_INDEX_COLUMNS_MAX];
+    for (size_t i = 0; i < c->id_count; i++) {
+        bson_iter_t value;
+        if (!find_id_value(c, doc, i, &value))
+            return err_set(err, ERR_VALUE,
+                           "a document of %s does not name its row; somebody else "
+                           "wrote it",
+                           c->name);
+        const struct pg_type *type = c->root->columns[c->id[i]].source->type;
+        (void)pg_type_back_agrees(type, PG_RETYPE_NONE, c->types, &value, SPAN_LIT(""),
+                                  &s->texts[i]);
+        key[i] = span_of(buf_text(&s->texts[i]));
+    }
+    return s->fn(s->context, key, err);
+}
+
+static void build_projection(bson_t *projection, const struct plan_collection *c) {
+    bson_init(projection);
+    BSON_APPEND_INT32(projection, "_id", 1);
+    for (size_t i = 0; c->id_kind == PLAN_ID_OBJECTID && i < c->id_count; i++)
+        BSON_APPEND_INT32(projection, c->id_paths[i], 1);
+}
+
+int holders_find(struct mongo *m, const char *database, const struct plan_node *node,
+                 const struct span *keys, size_t count, holder_fn fn, void *context,
+                 struct err *err) {
+    _cleanup_(buf_release) struct buf filter_bytes = {.max = FILTER_MAX};
+    bson_t filter, projection;
+    struct search search = {.c = node->collection, .fn = fn, .context = context};
+    int rc = build_filter(&filter_bytes, node, keys, count, err);
+    if (rc < 0)
+        return rc;
+    if (!bson_init_static(&filter, (const uint8_t *)filter_bytes.data, filter_bytes.len))
+        return err_set(err, ERR_INTERNAL, "look-up filter is not BSON");
+    for (size_t i = 0; i < PG_INDEX_COLUMNS_MAX; i++)
+        buf_init(&search.texts[i], 64 * 1024);
+    build_projection(&projection, node->collection);
+    rc = mongo_find(m, database, node->collection->name, &filter, &projection, NULL, 0, on_holder,
+                    &search, err);
+    bson_destroy(&projection);
+    for (size_t i = 0; i < PG_INDEX_COLUMNS_MAX; i++)
+        buf_release(&search.texts[i]);
+    return rc;
+}
+
+int holders_ensure_index(struct mongo *m, const char *database, const struct plan_node *node,
+                         struct err *err) {
+    bson_t keys;
+    bson_init(&keys);
+    BSON_APPEND_INT32(&keys, node->key_paths[0], 1);
+    int rc = mongo_ensure_index(m, database, node->collection->name, &keys, NULL, false, err);
+    bson_destroy(&keys);
+    if (rc < 0)
+        return err_prefix(err, "index for %s", node->path);
+    return 0;
+}
