@@ -12,6 +12,8 @@ struct router {
     struct outbox *outbox;
     struct queue *resolver;
     struct router_events events;
+    router_drain_fn drain;
+    void *drain_context;
     struct resolve_batch *pending; /* for the resolver */
     struct relation *relations[RELATIONS_MAX];
     size_t relation_count;
@@ -29,12 +31,15 @@ struct event {
 };
 
 struct router *router_new(const struct plan *plan, struct outbox *outbox, struct queue *resolver,
-                          const struct router_events *events) {
+                          const struct router_events *events, router_drain_fn drain,
+                          void *drain_context) {
     struct router *r = mem_zalloc(1, sizeof *r);
     r->plan = plan;
     r->outbox = outbox;
     r->resolver = resolver;
     r->events = *events;
+    r->drain = drain;
+    r->drain_context = drain_context;
     buf_init(&r->identity, IDENTITY_BYTES);
     buf_init(&r->old_identity, IDENTITY_BYTES);
     return r;
@@ -250,7 +255,7 @@ static int route_change(struct router *r, const struct pgo_message *m, uint32_t 
 /* Roots first: then a document is not rebuilt just to be deleted. */
 static int route_truncate(struct router *r, const struct pgo_truncate *m, uint32_t xid, lsn_t lsn,
                           struct err *err) {
-    int rc = r->events.drain(r->events.context, err);
+    int rc = r->drain(r->drain_context, err);
     for (int pass = 0; rc == 0 && pass < 2; pass++)
         for (size_t i = 0; rc == 0 && i < m->relation_count; i++) {
             const struct relation *rel = find_relation(r, m->relations[i]);
@@ -268,7 +273,7 @@ static int route_truncate(struct router *r, const struct pgo_truncate *m, uint32
                 rc = ask_resolver(r, &item, err);
             }
         }
-    return rc < 0 ? rc : r->events.drain(r->events.context, err);
+    return rc < 0 ? rc : r->drain(r->drain_context, err);
 }
 
 static int stop_misfits(struct router *r, const struct relation *rel, lsn_t lsn, struct err *err) {
@@ -308,7 +313,7 @@ static int take_relation(struct router *r, const struct pgo_relation *m, lsn_t l
         return 0;
     struct relation *fresh =
         relation_new(r->plan, m); /* before the drain: the message is borrowed */
-    int rc = known ? r->events.drain(r->events.context, err) : 0;
+    int rc = known ? r->drain(r->drain_context, err) : 0;
     if (rc == 0)
         rc = stop_misfits(r, fresh, lsn, err);
     if (rc < 0) {

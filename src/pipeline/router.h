@@ -19,12 +19,14 @@ struct router_events {
     bool (*is_caught_up)(void *context, size_t collection);
     /* The collection cannot go on: durable when it returns. */
     int (*stop)(void *context, size_t collection, lsn_t lsn, const char *reason, struct err *err);
-    /* Waits until every batch handed out is finished. */
-    int (*drain)(void *context, struct err *err);
 };
 
+/* Waits until every batch handed out is finished. */
+typedef int (*router_drain_fn)(void *context, struct err *err);
+
 struct router *router_new(const struct plan *plan, struct outbox *outbox, struct queue *resolver,
-                          const struct router_events *events);
+                          const struct router_events *events, router_drain_fn drain,
+                          void *drain_context);
 void router_free(struct router *r);
 
 /* One INSERT, UPDATE, DELETE, TRUNCATE or RELATION of the transaction `xid` that commits at

@@ -220,6 +220,12 @@ void query_climb(struct buf *q, const struct plan_node *node, const struct span 
     buf_add_text(q, ") TO STDOUT");
 }
 
+void query_join_check(struct buf *q, const struct plan_node *node) {
+    buf_add_text(q, "EXPLAIN SELECT 1 FROM ");
+    add_table(q, node, "p0");
+    add_step_up(q, node, 0);
+}
+
 void query_all_keys(struct buf *q, const struct plan_collection *c) {
     buf_add_text(q, "COPY (SELECT ");
     add_ids(q, "r", c);

@@ -45,6 +45,9 @@ void query_children(struct buf *q, const struct plan_node *node, const struct sp
 void query_climb(struct buf *q, const struct plan_node *node, const struct span *joins,
                  size_t count);
 
+/* A statement that reads no row but is planned: fails where the node's join is impossible. */
+void query_join_check(struct buf *q, const struct plan_node *node);
+
 /* COPY of the ids of all roots. */
 void query_all_keys(struct buf *q, const struct plan_collection *c);
 

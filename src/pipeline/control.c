@@ -1,0 +1,92 @@
+/* Phases of collections while they run, failures of threads, and waking the receiver. */
+#include "base/log.h"
+#include "base/stop.h"
+#include "model/canon.h"
+#include "pipeline/run.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+bool control_is_stopped(void *context, size_t collection) {
+    const struct run *run = context;
+    return run->collections[collection].phase == STATE_STOPPED;
+}
+
+bool control_is_caught_up(void *context, size_t collection) {
+    const struct run *run = context;
+    return run->collections[collection].phase == STATE_STREAMING;
+}
+
+int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
+                      struct err *err) {
+    const char *name = run->plan->collections[collection]->name;
+    int rc = state_collection_set_phase(run->state, run->name, name, (enum state_phase)phase,
+                                        catch_up_lsn, err);
+    if (rc < 0)
+        return rc;
+    run->collections[collection].phase = phase;
+    run->collections[collection].catch_up_lsn = catch_up_lsn;
+    return 0;
+}
+
+/* Durable first: once the flag is seen, changes of the collection are let pass. */
+int control_stop_collection(void *context, size_t collection, lsn_t lsn, const char *reason,
+                            struct err *err) {
+    struct run *run = context;
+    const char *name = run->plan->collections[collection]->name;
+    int rc = state_collection_stop(run->state, run->name, name, lsn, reason, err);
+    if (rc < 0)
+        return rc;
+    int before = atomic_exchange(&run->collections[collection].phase, STATE_STOPPED);
+    if (before != STATE_STOPPED)
+        log_event(LOG_ERROR, "collection_stopped", LOG_STR("collection", name),
+                  LOG_STR("reason", reason),
+                  LOG_STR("next", "mend the cause, then banyan run with --recopy"));
+    return 0;
+}
+
+int control_refused(void *context, size_t collection, struct span identity, lsn_t lsn, int code,
+                    const char *reason, struct err *err) {
+    _cleanup_(buf_release) struct buf text = {.max = ERR_TEXT_MAX};
+    bson_iter_t it;
+    if (identity.len &&
+        bson_iter_init_from_data(&it, (const uint8_t *)identity.ptr, identity.len) &&
+        bson_iter_next(&it)) {
+        buf_add_text(&text, "document _id ");
+        canon_value_text(&it, &text);
+        buf_add_text(&text, ": ");
+    }
+    buf_add_text(&text, reason);
+    if (code)
+        buf_printf(&text, " (MongoDB error %d)", code);
+    return control_stop_collection(context, collection, lsn, buf_text(&text), err);
+}
+
+void control_wake(void *context) {
+    const struct run *run = context;
+    uint64_t one = 1;
+    ssize_t ignored = write(run->wake_fd, &one, sizeof one);
+    (void)ignored;
+}
+
+/* The first failure is the one that is reported: the others follow from it. */
+void control_failed(void *context, const struct err *failure) {
+    struct run *run = context;
+    pthread_mutex_lock(&run->lock);
+    if (run->failure.code == 0)
+        run->failure = *failure;
+    pthread_mutex_unlock(&run->lock);
+    control_wake(run);
+}
+
+int control_check(void *context, struct err *err) {
+    struct run *run = context;
+    pthread_mutex_lock(&run->lock);
+    int code = run->failure.code;
+    if (code && err)
+        *err = run->failure;
+    pthread_mutex_unlock(&run->lock);
+    if (code && err)
+        err->retriable = false;
+    return code;
+}

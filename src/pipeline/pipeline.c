@@ -1,0 +1,282 @@
+#include "pipeline/pipeline.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "pipeline/run.h"
+
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Between the receiver and a lane, or the resolver: enough to keep them busy, bounded in bytes. */
+#define QUEUE_ITEMS 64
+#define QUEUE_BYTES ((size_t)2 * 1024 * 1024)
+#define REFRESH_WAIT_US 1000
+
+void pipeline_default_slot(struct buf *out, const char *database, const char *module) {
+    buf_add_text(out, "banyan_");
+    size_t start = out->len;
+    buf_add_text(out, database);
+    if (strcmp(module, "all") != 0)
+        buf_printf(out, "_%s", module);
+    for (size_t i = start; i < out->len; i++) {
+        char c = out->data[i];
+        if (c >= 'A' && c <= 'Z')
+            out->data[i] = (char)(c - 'A' + 'a');
+        else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'))
+            out->data[i] = '_';
+    }
+    if (out->len > 63)
+        out->len = 63;
+}
+
+/* ---- threads ---- */
+
+static int wait_refreshes(void *context, struct err *err) {
+    struct run *run = context;
+    for (size_t i = 0; i < run->lane_count; i++) {
+        uint64_t begun = lane_refreshes_begun(run->lanes[i]);
+        while (lane_refreshes_ended(run->lanes[i]) < begun) {
+            int rc = control_check(run, err);
+            if (rc < 0)
+                return rc;
+            if (stop_forced_wait(REFRESH_WAIT_US))
+                return err_set(err, ERR_STOPPED, "stopped while waiting for refreshes");
+        }
+    }
+    return 0;
+}
+
+static int while_waiting(void *context, struct err *err) {
+    if (stop_forced())
+        return err_set(err, ERR_STOPPED, "stopped while a lane was full");
+    return control_check(context, err);
+}
+
+static int start_lane(struct run *run, size_t i, struct err *err) {
+    run->lane_queues[i] = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
+    run->lane_apps[i] = mem_printf("%s lane %zu", run->app_prefix, i);
+    struct lane_config config = {
+        .number = i,
+        .plan = run->plan,
+        .source_uri = run->conf->source.uri,
+        .source_app = run->lane_apps[i],
+        .writer = {.uri = run->conf->target.uri,
+                   .database = run->conf->target.database,
+                   .app = run->lane_apps[i],
+                   .app_prefix = run->app_prefix,
+                   .batch_operations = run->conf->target.batch_operations,
+                   .seed = i + 1},
+        .rate = &run->rate,
+        .queue = run->lane_queues[i],
+        .events = {run, control_refused, control_is_stopped, control_wake, control_failed}};
+    return lane_start(&config, &run->lanes[i], err);
+}
+
+static int start_threads(struct run *run, struct err *err) {
+    for (size_t i = 0; i < (size_t)run->conf->target.lanes; i++) {
+        int rc = start_lane(run, i, err);
+        run->lane_count++;
+        if (rc < 0)
+            return rc;
+    }
+    run->resolver_queue = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
+    struct resolver_config config = {.plan = run->plan,
+                                     .source_uri = run->conf->source.uri,
+                                     .source_app = run->app_prefix,
+                                     .target_uri = run->conf->target.uri,
+                                     .target_app = run->app_prefix,
+                                     .target_database = run->conf->target.database,
+                                     .queue = run->resolver_queue,
+                                     .lanes = run->lane_queues,
+                                     .lane_count = run->lane_count,
+                                     .events = {run, control_is_stopped, control_stop_collection,
+                                                wait_refreshes, while_waiting, control_wake,
+                                                control_failed}};
+    return resolver_start(&config, &run->resolver, err);
+}
+
+static void empty_queue(struct queue *q, void (*destroy)(void *)) {
+    void *item;
+    while (queue_pop(q, &item, 0) == QUEUE_OK)
+        destroy(item);
+    queue_free(q);
+}
+
+static void free_change_batch(void *item) {
+    change_batch_free(item);
+}
+
+static void free_resolve_batch(void *item) {
+    resolve_batch_free(item);
+}
+
+/* From the source to the target: the resolver feeds the lanes, so it ends first. */
+static void end_threads(struct run *run) {
+    if (run->resolver_queue)
+        queue_close(run->resolver_queue);
+    if (run->resolver)
+        resolver_join(run->resolver);
+    for (size_t i = 0; i < run->lane_count; i++)
+        queue_close(run->lane_queues[i]);
+    for (size_t i = 0; i < run->lane_count; i++)
+        if (run->lanes[i])
+            lane_join(run->lanes[i]);
+    resolver_free(run->resolver);
+    if (run->resolver_queue)
+        empty_queue(run->resolver_queue, free_resolve_batch);
+    for (size_t i = 0; i < run->lane_count; i++) {
+        lane_free(run->lanes[i]);
+        empty_queue(run->lane_queues[i], free_change_batch);
+        free(run->lane_apps[i]);
+    }
+}
+
+/* ---- the run ---- */
+
+/* P: the end of the log now, and a commit behind it so that the stream passes P soon. */
+static int catch_up_position(struct run *run, lsn_t *ret, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc = pg_exec(run->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
+    if (rc < 0)
+        return rc;
+    if (!lsn_parse(pg_value(r, 0, 0), ret))
+        return err_set(err, ERR_WIRE, "the source's log position is not a position");
+    if (pg_server_version(run->pg) < 140000)
+        return 0; /* no messages in the stream: keepalives pass P */
+    return pg_exec(run->pg,
+                   "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, "
+                   "'banyan', 'catch-up')",
+                   NULL, err);
+}
+
+static lsn_t last_catch_up(const struct run *run) {
+    lsn_t last = 0;
+    for (size_t i = 0; i < run->plan->collection_count; i++)
+        if (run->collections[i].phase == STATE_CATCHING_UP &&
+            run->collections[i].catch_up_lsn > last)
+            last = run->collections[i].catch_up_lsn;
+    return last;
+}
+
+/* What ended well but not wholly. */
+static int verdict(struct run *run, struct err *err) {
+    for (size_t i = 0; i < run->plan->collection_count; i++)
+        if (run->collections[i].phase == STATE_STOPPED)
+            return err_set(
+                err, ERR_NO,
+                "collection %s is stopped; `banyan parked list` says why, and --recopy %s "
+                "copies it again once the cause is mended",
+                run->plan->collections[i]->name, run->plan->collections[i]->name);
+    if (run->index_failure.code)
+        return err_set(err, ERR_NO, "%s", run->index_failure.text);
+    return 0;
+}
+
+static int copy_and_stream(struct run *run, struct err *err) {
+    lsn_t until = 0;
+    int rc = run->options->catch_up ? catch_up_position(run, &until, err) : 0;
+    if (rc == 0)
+        rc = snapshot_run(run, err);
+    if (rc < 0)
+        return rc;
+    /* The log must also have healed what the copy read late. */
+    lsn_t healed = last_catch_up(run);
+    if (run->options->snapshot_only && !healed)
+        return 0;
+    if ((run->options->snapshot_only || run->options->catch_up) && healed > until)
+        rc = catch_up_position(run, &until, err);
+    if (rc == 0)
+        rc = start_threads(run, err);
+    if (rc == 0)
+        rc = stream_run(run, until, err);
+    if (rc < 0)
+        stop_force();
+    end_threads(run);
+    return rc;
+}
+
+static int check_options(const struct run *run, struct err *err) {
+    const char *which = run->options->recopy;
+    if (which && strcmp(which, "all") != 0 && !plan_collection(run->plan, which))
+        return err_set(err, ERR_USAGE, "--recopy: no collection '%s' in module %s", which,
+                       run->name);
+    if (run->conf->source.snapshot_consistent)
+        return err_set(err, ERR_CONF,
+                       "source.snapshot.consistent: true is not built yet in this "
+                       "version; remove it");
+    return 0;
+}
+
+static int run_all(struct run *run, struct err *err) {
+    int rc = pg_connect(run->conf->source.uri, PG_SQL, run->app_prefix, &run->pg, err);
+    if (rc == 0)
+        rc = setup_plan(run, err);
+    if (rc == 0)
+        rc = check_options(run, err);
+    if (rc == 0)
+        rc = mongo_connect(run->conf->target.uri, run->app_prefix, &run->mongo, err);
+    if (rc == 0)
+        rc = setup_source(run, err);
+    if (rc == 0)
+        rc = setup_target(run, err);
+    if (rc == 0)
+        rc = copy_and_stream(run, err);
+    return rc < 0 ? rc : verdict(run, err);
+}
+
+static int names(struct run *run, struct err *err) {
+    _cleanup_(pg_freep) struct pg *pg = NULL;
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    _cleanup_(buf_release) struct buf slot = {.max = 1024};
+    int rc = pg_connect(run->conf->source.uri, PG_SQL, "banyan", &pg, err);
+    if (rc == 0)
+        rc = pg_exec(pg, "SELECT pg_catalog.current_database()", &r, err);
+    if (rc < 0)
+        return rc;
+    char host[65] = "";
+    (void)gethostname(host, sizeof host - 1);
+    pipeline_default_slot(&slot, pg_value(r, 0, 0).ptr, run->name);
+    run->slot = mem_strdup(run->conf->source.slot ? run->conf->source.slot : buf_text(&slot));
+    run->publication =
+        mem_strdup(run->conf->source.publication ? run->conf->source.publication : run->slot);
+    /* PostgreSQL cuts application names at 63 bytes, so the pipeline's own part comes short. */
+    run->app_prefix = mem_printf("banyan %.40s", run->slot);
+    return 0;
+}
+
+static void release(struct run *run) {
+    pg_free(run->pg);
+    mongo_free(run->mongo);
+    plan_free(run->plan);
+    pg_catalog_free(run->catalog);
+    rate_release(&run->rate);
+    pthread_mutex_destroy(&run->lock);
+    if (run->wake_fd >= 0)
+        close(run->wake_fd);
+    free(run->collections);
+    free(run->slot);
+    free(run->publication);
+    free(run->app_prefix);
+    free(run);
+}
+
+int pipeline_run(const struct conf *conf, struct state *state,
+                 const struct pipeline_options *options, struct err *err) {
+    struct run *run = mem_zalloc(1, sizeof *run);
+    run->conf = conf;
+    run->state = state;
+    run->options = options;
+    run->name = options->module;
+    run->catalog = pg_catalog_new();
+    run->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    pthread_mutex_init(&run->lock, NULL);
+    rate_init(&run->rate, conf->target.writes_per_second);
+    int rc = names(run, err);
+    if (rc == 0)
+        rc = run_all(run, err);
+    release(run);
+    return rc == ERR_STOPPED ? 0 : rc;
+}

@@ -1,0 +1,94 @@
+/*
+ * What the files of one running pipeline share. Private to pipeline/.
+ *
+ * Threads: main is the receiver (setup, snapshot progress, stream); lanes, resolver and snapshot
+ * workers are threads that talk to it through queues, atomics and the functions of control.c.
+ */
+#ifndef BANYAN_PIPELINE_RUN_H
+#define BANYAN_PIPELINE_RUN_H
+
+#include "apply/lane.h"
+#include "base/backoff.h"
+#include "base/rate.h"
+#include "db/mongo.h"
+#include "db/pg.h"
+#include "map/plan.h"
+#include "pipeline/ledger.h"
+#include "pipeline/pipeline.h"
+#include "pipeline/resolver.h"
+#include "source/repl.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A collection while the pipeline runs; its durable twin is in the state. */
+struct collection_run {
+    _Atomic int phase;      /* enum state_phase */
+    _Atomic int64_t copied; /* documents of the snapshot, in this run */
+    lsn_t catch_up_lsn;     /* main only */
+};
+
+struct run {
+    const struct conf *conf;
+    struct state *state;
+    const struct pipeline_options *options;
+    const char *name; /* of the pipeline: module or "all" */
+    char *slot, *publication;
+    char *app_prefix; /* application names of the pipeline's connections begin with this */
+
+    struct pg_catalog *catalog;
+    struct plan *plan;
+    struct collection_run *collections; /* as plan->collections */
+    struct pg *pg;                      /* main's session to the source */
+    struct mongo *mongo;                /* main's connection to the target */
+    struct rate rate;
+
+    struct queue *lane_queues[LEDGER_LANES_MAX];
+    struct lane *lanes[LEDGER_LANES_MAX];
+    char *lane_apps[LEDGER_LANES_MAX];
+    size_t lane_count;
+    struct queue *resolver_queue;
+    struct resolver *resolver;
+
+    int wake_fd;          /* eventfd: something is finished or failed */
+    pthread_mutex_t lock; /* failure, index_failure */
+    struct err failure;   /* code 0: none */
+    struct err index_failure;
+    lsn_t confirmed; /* main only: checkpointed */
+    uint64_t snapshot_xmax;
+};
+
+/* ---- control.c: phases, failures, waking. Any thread unless said otherwise. ---- */
+
+bool control_is_stopped(void *run, size_t collection);
+bool control_is_caught_up(void *run, size_t collection);
+int control_stop_collection(void *run, size_t collection, lsn_t lsn, const char *reason,
+                            struct err *err) must_check;
+int control_refused(void *run, size_t collection, struct span identity, lsn_t lsn, int code,
+                    const char *reason, struct err *err) must_check;
+void control_wake(void *run);
+void control_failed(void *run, const struct err *failure);
+/* The failure of a thread, if there is one. */
+int control_check(void *run, struct err *err) must_check;
+/* Moves the collection to another phase, in the state and here. */
+int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
+                      struct err *err) must_check;
+
+/* ---- setup.c: @thread main ---- */
+
+int setup_plan(struct run *run, struct err *err) must_check;
+int setup_source(struct run *run, struct err *err) must_check;
+int setup_target(struct run *run, struct err *err) must_check;
+int setup_unique_indexes(struct run *run, size_t collection, struct err *err) must_check;
+
+/* ---- snapshot.c: @thread main ---- */
+
+/* Copies every collection that is not copied yet; returns when all chunks are acknowledged. */
+int snapshot_run(struct run *run, struct err *err) must_check;
+
+/* ---- stream.c: @thread main ---- */
+
+/* Streams until asked to stop, or (until != 0) until the ledger has passed that position. */
+int stream_run(struct run *run, lsn_t until, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,343 @@
+/* Before the first row: what must be there is checked, then made, in an order that a crash at any
+ * point leaves repeatable. Nothing is created before the whole plan is known to fit. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "pipeline/holders.h"
+#include "pipeline/run.h"
+#include "source/query.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define OLDEST_SERVER 120000
+
+/* ---- the plan ---- */
+
+static int find_table(void *context, const char *schema, const char *name,
+                      const struct pg_table **ret_table, struct buf *similar, struct err *err) {
+    struct run *run = context;
+    int rc = pg_catalog_table(run->catalog, run->pg, schema, name, ret_table, err);
+    if (rc < 0 || *ret_table)
+        return rc;
+    return pg_catalog_similar_table(run->pg, schema, name, similar, err);
+}
+
+/* The server plans each join: operators that do not exist show before anything is created. */
+static int check_joins(struct run *run, const struct plan_collection *c, struct err *err) {
+    for (size_t n = 1; n < c->node_count; n++) {
+        const struct plan_node *node = c->nodes[n];
+        _cleanup_(buf_release) struct buf sql = {.max = QUERY_MAX};
+        query_join_check(&sql, node);
+        struct err failure = {0};
+        if (pg_exec(run->pg, buf_text(&sql), NULL, &failure) == 0)
+            continue;
+        if (failure.retriable) {
+            *err = failure;
+            return failure.code;
+        }
+        return conf_error(run->conf, node->conf->join[0].child.at, err,
+                          "the join of %s.%s with %s.%s is impossible: %s", node->table->schema,
+                          node->table->name, node->parent->table->schema, node->parent->table->name,
+                          failure.text);
+    }
+    return 0;
+}
+
+/* A refresh of a few documents must not read a whole table. */
+static void warn_unindexed(const struct plan_collection *c) {
+    for (size_t n = 1; n < c->node_count; n++) {
+        const struct plan_node *node = c->nodes[n];
+        int first = node->columns[node->join_child[0]].table_column;
+        bool found = false;
+        for (size_t i = 0; i < node->table->index_count && !found; i++)
+            for (size_t k = 0; k < node->join_count && !found; k++)
+                found = node->table->indexes[i].columns[0] ==
+                        node->columns[node->join_child[k]].table_column;
+        if (!found)
+            log_event(LOG_WARN, "join_without_index", LOG_STR("collection", c->name),
+                      LOG_STR("path", node->path), LOG_STR("table", node->table->name),
+                      LOG_STR("column", node->table->columns[first].name),
+                      LOG_STR("next", "every refresh reads the whole table; CREATE INDEX "
+                                      "CONCURRENTLY on it"));
+    }
+}
+
+static size_t select_modules(const struct run *run, const struct conf_module **ret) {
+    size_t n = 0;
+    for (size_t i = 0; i < run->conf->module_count; i++)
+        if (strcmp(run->name, "all") == 0 ||
+            strcmp(run->conf->modules[i].name.text, run->name) == 0)
+            ret[n++] = &run->conf->modules[i];
+    return n;
+}
+
+int setup_plan(struct run *run, struct err *err) {
+    const struct conf_module **modules = mem_zalloc(run->conf->module_count, sizeof *modules);
+    size_t count = select_modules(run, modules);
+    int rc = plan_compile(run->conf, modules, count, find_table, run, &run->plan, err);
+    free(modules);
+    for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++) {
+        rc = check_joins(run, run->plan->collections[i], err);
+        if (rc == 0)
+            warn_unindexed(run->plan->collections[i]);
+    }
+    if (rc == 0)
+        run->collections = mem_zalloc(run->plan->collection_count, sizeof *run->collections);
+    return rc;
+}
+
+/* ---- the source ---- */
+
+static int check_server(struct run *run, struct err *err) {
+    if (pg_server_version(run->pg) < OLDEST_SERVER)
+        return err_set(err, ERR_CONF, "the source is PostgreSQL %d; 12 or newer is needed",
+                       pg_server_version(run->pg) / 10000);
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc = pg_exec(run->pg, "SHOW wal_level", &r, err);
+    if (rc < 0)
+        return rc;
+    if (!span_is(pg_value(r, 0, 0), "logical"))
+        return err_set(
+            err, ERR_CONF,
+            "the source has wal_level = %.*s; run ALTER SYSTEM SET wal_level = 'logical' "
+            "and restart PostgreSQL",
+            SPAN_ARG(pg_value(r, 0, 0)));
+    return 0;
+}
+
+static int publish(struct run *run, struct err *err) {
+    struct repl_publication_table *tables = mem_zalloc(run->plan->use_count, sizeof *tables);
+    for (size_t i = 0; i < run->plan->use_count; i++)
+        tables[i] = (struct repl_publication_table){run->plan->uses[i].table->schema,
+                                                    run->plan->uses[i].table->name};
+    int rc = repl_ensure_publication(run->pg, run->publication, tables, run->plan->use_count, err);
+    free(tables);
+    return rc;
+}
+
+static int make_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
+                     struct err *err) {
+    struct repl_new_slot slot;
+    int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, 0, err);
+    if (rc == 0)
+        rc = repl_create_slot(repl, run->slot, &slot, err);
+    if (rc == 0)
+        rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_CREATED, slot.consistent_lsn,
+                                     slot.snapshot_xmax, err);
+    if (rc < 0)
+        return rc;
+    p->slot_state = STATE_SLOT_CREATED;
+    p->checkpoint = slot.consistent_lsn;
+    log_event(LOG_INFO, "slot_created", LOG_STR("slot", run->slot),
+              LOG_STR("lsn", lsn_format(slot.consistent_lsn).text));
+    return 0;
+}
+
+/* Our slot, as we left it. */
+static int check_slot(struct run *run, const struct repl_slot_info *slot,
+                      const struct state_pipeline *p, struct err *err) {
+    if (!slot->exists)
+        return err_set(err, ERR_STATE,
+                       "replication slot %s is gone, so changes since %s are lost; run again with "
+                       "--recopy all, which makes a new slot and copies every collection again",
+                       run->slot, lsn_format(p->checkpoint).text);
+    if (slot->invalidated)
+        return err_set(err, ERR_STATE,
+                       "replication slot %s was invalidated by the server (wal_status %s): it kept "
+                       "more log than max_slot_wal_keep_size allows; raise that limit, then run "
+                       "again with --recopy all",
+                       run->slot, slot->wal_status);
+    if (strcmp(slot->plugin, "pgoutput") != 0)
+        return err_set(err, ERR_STATE,
+                       "replication slot %s uses the plugin %s and not pgoutput; it "
+                       "is not ours: set source.slot to another name",
+                       run->slot, slot->plugin);
+    if (slot->confirmed_flush_lsn > p->checkpoint)
+        return err_set(
+            err, ERR_STATE,
+            "replication slot %s is at %s, ahead of our checkpoint %s: somebody else read "
+            "from it, or the state file is an old copy; run again with --recopy all",
+            run->slot, lsn_format(slot->confirmed_flush_lsn).text, lsn_format(p->checkpoint).text);
+    return 0;
+}
+
+static bool wants_new_slot(const struct run *run) {
+    return run->options->recopy && strcmp(run->options->recopy, "all") == 0;
+}
+
+static int prepare_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
+                        struct err *err) {
+    struct repl_slot_info slot;
+    int rc = repl_slot_info(run->pg, run->slot, &slot, err);
+    if (rc < 0)
+        return rc;
+    if (p->slot_state == STATE_SLOT_CREATED && !wants_new_slot(run))
+        return check_slot(run, &slot, p, err);
+    if (slot.exists && p->slot_state == STATE_SLOT_NONE)
+        return err_set(err, ERR_STATE,
+                       "replication slot %s is there already, but %s knows nothing of it; use the "
+                       "state file that belongs to it, or SELECT pg_drop_replication_slot('%s') if "
+                       "nobody needs it",
+                       run->slot, run->conf->state, run->slot);
+    if (slot.exists)
+        rc = repl_drop_slot(run->pg, run->slot, err);
+    return rc < 0 ? rc : make_slot(run, repl, p, err);
+}
+
+/* Reading may begin when everything that runs now, with the slot and the publication in place, has
+ * ended. */
+static int read_xmax(struct run *run, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc =
+        pg_exec(run->pg, "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())",
+                &r, err);
+    if (rc < 0)
+        return rc;
+    run->snapshot_xmax = strtoull(pg_value(r, 0, 0).ptr, NULL, 10);
+    return 0;
+}
+
+int setup_source(struct run *run, struct err *err) {
+    _cleanup_(repl_freep) struct repl *repl = NULL;
+    struct repl_identity identity;
+    struct state_pipeline p;
+    int rc = check_server(run, err);
+    if (rc == 0)
+        rc = repl_open(run->conf->source.uri, run->app_prefix, &repl, err);
+    if (rc == 0)
+        rc = repl_identify(repl, &identity, err);
+    if (rc == 0)
+        rc = state_pipeline_open(run->state, run->name, run->slot, run->publication,
+                                 identity.system_id, identity.timeline, &p, err);
+    if (rc == 0)
+        rc = publish(run, err);
+    if (rc == 0)
+        rc = prepare_slot(run, repl, &p, err);
+    if (rc == 0)
+        rc = read_xmax(run, err);
+    run->confirmed = p.checkpoint;
+    return rc;
+}
+
+/* ---- the target ---- */
+
+static void index_keys(const struct conf_index *index, bson_t *keys) {
+    bson_init(keys);
+    for (size_t i = 0; i < index->key_count; i++) {
+        const char *kind = index->keys[i].kind;
+        if (strcmp(kind, "1") == 0 || strcmp(kind, "-1") == 0)
+            BSON_APPEND_INT32(keys, index->keys[i].path.text, kind[0] == '-' ? -1 : 1);
+        else
+            BSON_APPEND_UTF8(keys, index->keys[i].path.text, kind);
+    }
+}
+
+static int ensure_indexes(struct run *run, const struct plan_collection *c, bool unique,
+                          struct err *err) {
+    for (size_t i = 0; i < c->conf->index_count; i++) {
+        const struct conf_index *index = &c->conf->indexes[i];
+        if (index->unique != unique)
+            continue;
+        bson_t keys;
+        index_keys(index, &keys);
+        int rc = mongo_ensure_index(run->mongo, run->conf->target.database, c->name, &keys,
+                                    index->name, unique, err);
+        bson_destroy(&keys);
+        if (rc < 0)
+            return err_prefix(err, "%s:%d: index of %s", run->conf->file, index->at.line, c->name);
+    }
+    return 0;
+}
+
+/* Data flows on without the index; the end of the run reports it. */
+int setup_unique_indexes(struct run *run, size_t collection, struct err *err) {
+    struct err failure = {0};
+    if (ensure_indexes(run, run->plan->collections[collection], true, &failure) == 0)
+        return 0;
+    if (failure.code == ERR_STOPPED) {
+        *err = failure;
+        return failure.code;
+    }
+    log_event(LOG_ERROR, "index_failed", LOG_STR("reason", failure.text));
+    pthread_mutex_lock(&run->lock);
+    run->index_failure = failure;
+    pthread_mutex_unlock(&run->lock);
+    return 0;
+}
+
+static int make_collection(struct run *run, const struct plan_collection *c, struct err *err) {
+    const char *database = run->conf->target.database;
+    int rc = mongo_create_collection(run->mongo, database, c->name, err);
+    if (rc == 0)
+        rc = ensure_indexes(run, c, false, err);
+    for (size_t n = 1; rc == 0 && n < c->node_count; n++)
+        if (c->nodes[n]->old_parent == PLAN_OLD_FROM_TARGET)
+            rc = holders_ensure_index(run->mongo, database, c->nodes[n], err);
+    return rc;
+}
+
+/* The first copy goes into an empty collection; a recopy empties it first. */
+static int begin_copy(struct run *run, size_t i, bool wipe, struct err *err) {
+    const struct plan_collection *c = run->plan->collections[i];
+    bool empty = true;
+    int rc = wipe ? mongo_delete_all(run->mongo, run->conf->target.database, c->name, err)
+                  : mongo_is_empty(run->mongo, run->conf->target.database, c->name, &empty, err);
+    if (rc < 0)
+        return rc;
+    if (!empty)
+        return err_set(
+            err, ERR_CONF,
+            "collection %s.%s already holds documents that this state file knows nothing "
+            "of; drop it, choose another target.database, or run with --recopy %s to "
+            "delete them and copy again",
+            run->conf->target.database, c->name, c->name);
+    rc = make_collection(run, c, err);
+    return rc < 0 ? rc : control_set_phase(run, i, STATE_COPYING, 0, err);
+}
+
+static bool is_recopied(const struct run *run, const struct plan_collection *c) {
+    const char *which = run->options->recopy;
+    return which && (strcmp(which, "all") == 0 || strcmp(which, c->name) == 0);
+}
+
+static int setup_collection(struct run *run, size_t i, struct err *err) {
+    const struct plan_collection *c = run->plan->collections[i];
+    struct state_collection stored;
+    int rc = is_recopied(run, c) ? state_collection_reset(run->state, run->name, c->module, c->name,
+                                                          c->fingerprint, err)
+                                 : 0;
+    if (rc == 0)
+        rc = state_collection_open(run->state, run->name, c->module, c->name, c->fingerprint,
+                                   &stored, err);
+    if (rc < 0)
+        return rc;
+    run->collections[i].phase = stored.phase;
+    run->collections[i].catch_up_lsn = stored.catch_up_lsn;
+    if (strcmp(stored.fingerprint, c->fingerprint) != 0)
+        return err_set(err, ERR_CONF,
+                       "the mapping of %s is not the one its documents were made with; run with "
+                       "--recopy %s to copy it again, or take the change back",
+                       c->name, c->name);
+    if (stored.phase == STATE_NEW)
+        return begin_copy(run, i, stored.wipe, err);
+    return stored.phase == STATE_STOPPED ? 0 : make_collection(run, c, err);
+}
+
+int setup_target(struct run *run, struct err *err) {
+    struct mongo_server server;
+    int rc = mongo_server_info(run->mongo, &server, err);
+    if (rc < 0)
+        return rc;
+    if (!server.set_name[0])
+        log_event(
+            LOG_WARN, "target_is_standalone",
+            LOG_STR("next", "a replica set is needed for retryable writes and for later phases"));
+    /* Writes of an earlier process may still be running there. */
+    for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
+        rc = mongo_quiesce(run->mongo, run->conf->target.database, run->plan->collections[i]->name,
+                           run->app_prefix, run->app_prefix, 60000000, 60000000, err);
+    for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
+        rc = setup_collection(run, i, err);
+    return rc;
+}

@@ -1,0 +1,439 @@
+/*
+ * Steps 1, 2 and 8 of 8: the receiver. Gets messages from the socket, has them decoded and routed,
+ * and confirms what is finished: ledger head -> checkpoint -> slot, never in another order.
+ *
+ *   connected --(error that may pass)--> drained --(backoff)--> connected
+ *       |                                                           each time from the checkpoint
+ *       +--(asked to stop, or `until` passed)--> drained --> ended
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "pipeline/router.h"
+#include "pipeline/run.h"
+#include "state/state.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#define STATUS_EVERY_US 1000000
+#define CHECKPOINT_EVERY_US 100000
+#define PROGRESS_EVERY_US 1000000
+#define IDLE_WAIT_US 100000
+/* After a stop is asked for, this long for what is under way to finish. */
+#define DRAIN_MAX_US 30000000
+
+struct stream {
+    struct run *run;
+    struct repl *repl;
+    struct pgo_decoder *decoder;
+    struct outbox outbox;
+    struct router *router;
+    struct ledger *ledger;
+    lsn_t until;
+
+    bool in_transaction;
+    uint32_t xid;
+    lsn_t commit_lsn;    /* of the open transaction */
+    lsn_t handed_out;    /* end of the last commit, or an idle position */
+    bool handed_out_new; /* not in the ledger yet */
+    lsn_t received, server_end;
+    int64_t commit_time_us; /* wall clock, of the newest commit */
+    int64_t next_status, next_checkpoint, next_progress, next_flush, next_heartbeat;
+};
+
+/* ---- step 8: confirm ---- */
+
+static lsn_t finished_head(struct stream *s) {
+    struct run *run = s->run;
+    uint64_t given[LEDGER_LANES_MAX], done[LEDGER_LANES_MAX];
+    uint64_t resolved = resolver_done(run->resolver);
+    for (size_t i = 0; i < run->lane_count; i++) {
+        done[i] = lane_done(run->lanes[i]);
+        given[i] = queue_pushed(run->lane_queues[i]);
+    }
+    return ledger_advance(s->ledger, resolved, given, done);
+}
+
+static struct state_counters counters(const struct stream *s) {
+    struct state_counters c = {.received = (int64_t)router_changes(s->router)};
+    for (size_t i = 0; i < s->run->lane_count; i++) {
+        struct lane_counters lane = lane_counters(s->run->lanes[i]);
+        c.applied += (int64_t)lane.changes;
+        c.written += (int64_t)lane.written;
+        c.deleted += (int64_t)lane.deleted;
+        c.refreshed += (int64_t)lane.refreshed;
+    }
+    return c;
+}
+
+static int finish_catch_up(struct run *run, struct err *err) {
+    for (size_t c = 0; c < run->plan->collection_count; c++) {
+        if (run->collections[c].phase != STATE_CATCHING_UP ||
+            run->confirmed < run->collections[c].catch_up_lsn)
+            continue;
+        int rc = control_set_phase(run, c, STATE_STREAMING, 0, err);
+        if (rc == 0)
+            rc = setup_unique_indexes(run, c, err);
+        if (rc < 0)
+            return rc;
+        log_event(LOG_INFO, "caught_up", LOG_STR("collection", run->plan->collections[c]->name));
+    }
+    return 0;
+}
+
+static int checkpoint(struct stream *s, struct err *err) {
+    struct run *run = s->run;
+    lsn_t head = finished_head(s);
+    if (head > run->confirmed) {
+        struct state_counters c = counters(s);
+        int rc = state_checkpoint(run->state, run->name, head, &c, err);
+        if (rc < 0)
+            return rc;
+        run->confirmed = head;
+    }
+    return finish_catch_up(run, err);
+}
+
+static int send_status(struct stream *s, int64_t now, struct err *err) {
+    s->next_status = now + STATUS_EVERY_US;
+    if (!s->repl)
+        return 0;
+    lsn_t received = s->received > s->run->confirmed ? s->received : s->run->confirmed;
+    return repl_confirm(s->repl, received, s->run->confirmed, err);
+}
+
+/* ---- what happens on the side, by the clock ---- */
+
+static void report(struct stream *s) {
+    const struct pipeline_options *o = s->run->options;
+    if (!o->progress)
+        return;
+    struct state_counters c = counters(s);
+    struct pipeline_progress p = {.stage = PIPELINE_STREAMING,
+                                  .changes = c.received,
+                                  .written = c.written,
+                                  .deleted = c.deleted,
+                                  .refreshed = c.refreshed,
+                                  .confirmed = s->run->confirmed};
+    if (s->server_end > s->run->confirmed)
+        p.lag_bytes = (int64_t)(s->server_end - s->run->confirmed);
+    if (!ledger_is_empty(s->ledger) && s->commit_time_us)
+        p.lag_us = clock_wall_us() - s->commit_time_us;
+    for (size_t i = 0; i < s->run->plan->collection_count; i++)
+        p.catching_up |= s->run->collections[i].phase == STATE_CATCHING_UP;
+    o->progress(o->progress_context, &p);
+}
+
+/* A quiet database still advances its slot. The message needs no table and no publication. */
+static int heartbeat(struct stream *s, int64_t now, struct err *err) {
+    struct run *run = s->run;
+    s->next_heartbeat = now + run->conf->source.heartbeat_us;
+    if (!run->pg || run->conf->source.heartbeat_us <= 0 || pg_server_version(run->pg) < 140000)
+        return 0;
+    int rc =
+        pg_exec(run->pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'heartbeat')",
+                NULL, err);
+    if (rc < 0) {
+        pg_free(run->pg);
+        run->pg = NULL;
+    }
+    return rc;
+}
+
+static int tick(struct stream *s, struct err *err) {
+    int64_t now = clock_mono_us();
+    int rc = control_check(s->run, err);
+    if (rc == 0 && now >= s->next_checkpoint) {
+        s->next_checkpoint = now + CHECKPOINT_EVERY_US;
+        rc = checkpoint(s, err);
+    }
+    if (rc == 0 && now >= s->next_progress) {
+        s->next_progress = now + PROGRESS_EVERY_US;
+        report(s);
+    }
+    if (rc == 0 && now >= s->next_status)
+        rc = send_status(s, now, err);
+    return rc;
+}
+
+static int while_full(void *context, struct err *err) {
+    return tick(context, err);
+}
+
+/* ---- draining ---- */
+
+static bool is_drained(const struct stream *s) {
+    const struct run *run = s->run;
+    if (resolver_done(run->resolver) < queue_pushed(run->resolver_queue))
+        return false;
+    for (size_t i = 0; i < run->lane_count; i++)
+        if (lane_done(run->lanes[i]) < queue_pushed(run->lane_queues[i]))
+            return false;
+    return true;
+}
+
+static void wait_for_wake(const struct run *run) {
+    struct pollfd p = {.fd = run->wake_fd, .events = POLLIN};
+    if (poll(&p, 1, IDLE_WAIT_US / 1000) > 0) {
+        uint64_t count;
+        ssize_t ignored = read(run->wake_fd, &count, sizeof count);
+        (void)ignored;
+    }
+}
+
+static int drain(void *context, struct err *err) {
+    struct stream *s = context;
+    int rc = router_flush(s->router, err);
+    while (rc == 0 && !is_drained(s)) {
+        if (stop_forced())
+            return err_set(err, ERR_STOPPED, "stopped while waiting for the lanes");
+        wait_for_wake(s->run);
+        rc = tick(s, err);
+    }
+    return rc;
+}
+
+/* ---- steps 1 and 2 ---- */
+
+static int flush_point(struct stream *s, struct err *err) {
+    int rc = router_flush(s->router, err);
+    if (rc == 0 && s->handed_out_new) {
+        ledger_add(s->ledger, s->handed_out, queue_pushed(s->run->resolver_queue));
+        s->handed_out_new = false;
+    }
+    s->next_flush = clock_mono_us() + s->run->conf->target.batch_delay_us;
+    return rc;
+}
+
+static void hand_out(struct stream *s, lsn_t lsn) {
+    if (lsn > s->handed_out) {
+        s->handed_out = lsn;
+        s->handed_out_new = true;
+    }
+}
+
+/* PostgreSQL counts microseconds from 2000-01-01. */
+#define PG_EPOCH_US INT64_C(946684800000000)
+
+static int take_message(struct stream *s, struct span payload, struct err *err) {
+    struct pgo_message m;
+    int rc = pgo_decode(s->decoder, payload, &m, err);
+    if (rc < 0)
+        return rc;
+    switch (m.kind) {
+    case PGO_BEGIN:
+        s->in_transaction = true;
+        s->xid = m.begin.xid;
+        s->commit_lsn = m.begin.final_lsn;
+        return 0;
+    case PGO_COMMIT:
+        s->in_transaction = false;
+        s->commit_time_us = m.commit.commit_time_us + PG_EPOCH_US;
+        hand_out(s, m.commit.end_lsn);
+        return 0;
+    case PGO_ORIGIN:
+    case PGO_TYPE:
+    case PGO_MESSAGE:
+    case PGO_RELATION:
+    case PGO_INSERT:
+    case PGO_UPDATE:
+    case PGO_DELETE:
+    case PGO_TRUNCATE:
+        return router_message(s->router, &m, s->xid, s->commit_lsn, err);
+    }
+    return 0;
+}
+
+static int take_keepalive(struct stream *s, const struct repl_message *m, struct err *err) {
+    s->server_end = m->wal_end;
+    if (!s->in_transaction) /* everything up to here was decoded and sent */
+        hand_out(s, m->wal_end);
+    int rc = flush_point(s, err);
+    if (rc == 0 && m->reply_requested) {
+        rc = checkpoint(s, err);
+        if (rc == 0)
+            rc = send_status(s, clock_mono_us(), err);
+    }
+    return rc;
+}
+
+static int take(struct stream *s, const struct repl_message *m, struct err *err) {
+    switch (m->event) {
+    case REPL_DATA:
+        if (m->wal_end > s->server_end)
+            s->server_end = m->wal_end;
+        if (m->wal_start > s->received)
+            s->received = m->wal_start;
+        return take_message(s, m->payload, err);
+    case REPL_KEEPALIVE:
+        if (m->wal_end > s->received && !s->in_transaction)
+            s->received = m->wal_end;
+        return take_keepalive(s, m, err);
+    case REPL_TIMEOUT:
+        return flush_point(s, err);
+    case REPL_END:
+        return err_set_retriable(err, ERR_UNREACHABLE, "the source ended the stream");
+    }
+    return 0;
+}
+
+static bool is_over(const struct stream *s) {
+    return stop_requested() || (s->until && s->run->confirmed >= s->until);
+}
+
+static bool has_held_back(const struct stream *s) {
+    return s->handed_out_new || !router_is_empty(s->router);
+}
+
+static void clear_wake(const struct run *run) {
+    uint64_t count;
+    ssize_t ignored = read(run->wake_fd, &count, sizeof count);
+    (void)ignored;
+}
+
+static int receive_until_over(struct stream *s, struct err *err) {
+    while (!is_over(s)) {
+        struct repl_message m;
+        int64_t wait = has_held_back(s) ? 0 : IDLE_WAIT_US;
+        int rc = repl_receive(s->repl, wait, s->run->wake_fd, &m, err);
+        if (rc == 0 && m.event == REPL_TIMEOUT)
+            clear_wake(s->run);
+        if (rc == 0)
+            rc = take(s, &m, err);
+        if (rc == 0 && clock_mono_us() >= s->next_flush)
+            rc = flush_point(s, err);
+        if (rc == 0)
+            rc = tick(s, err);
+        if (rc == 0 && clock_mono_us() >= s->next_heartbeat)
+            rc = heartbeat(s, clock_mono_us(), err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- connections ---- */
+
+/* After kill -9 the server may hold the slot for a dead connection of ours until it notices. */
+static int end_leftover(struct run *run, const char *app, struct err *err) {
+    struct repl_slot_info slot;
+    int rc = repl_slot_info(run->pg, run->slot, &slot, err);
+    if (rc < 0 || !slot.active)
+        return rc;
+    _cleanup_(mem_freep) char *pid = mem_printf("%d", slot.active_pid);
+    struct span params[] = {span_of(pid), span_of(app)};
+    return pg_query(run->pg,
+                    "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+                    "WHERE pid = $1::int AND application_name = $2",
+                    2, params, NULL, err);
+}
+
+static int check_same_server(struct run *run, struct repl *repl, struct err *err) {
+    struct repl_identity identity;
+    int rc = repl_identify(repl, &identity, err);
+    return rc < 0 ? rc : state_check_system(run->state, run->name, identity.system_id, err);
+}
+
+static int open_stream(struct stream *s, struct err *err) {
+    struct run *run = s->run;
+    int rc = 0;
+    _cleanup_(mem_freep) char *app = mem_printf("%s receiver", run->app_prefix);
+    if (!run->pg)
+        rc = pg_connect(run->conf->source.uri, PG_SQL, run->app_prefix, &run->pg, err);
+    if (rc == 0)
+        rc = end_leftover(run, app, err);
+    if (rc == 0)
+        rc = repl_open(run->conf->source.uri, app, &s->repl, err);
+    if (rc == 0)
+        rc = check_same_server(run, s->repl, err);
+    if (rc == 0)
+        rc = repl_start(s->repl, run->slot, run->publication, run->confirmed, err);
+    return rc;
+}
+
+static void close_stream(struct stream *s) {
+    repl_free(s->repl);
+    s->repl = NULL;
+    s->in_transaction = false;
+}
+
+/* Ends in good order: what was received is written, checkpointed and confirmed. */
+static int end_stream(struct stream *s, struct err *err) {
+    int64_t give_up = clock_mono_us() + DRAIN_MAX_US;
+    int rc = flush_point(s, err);
+    while (rc == 0 && !is_drained(s) && !stop_forced()) {
+        wait_for_wake(s->run);
+        rc = tick(s, err);
+        if (clock_mono_us() > give_up)
+            stop_force();
+    }
+    if (rc == 0)
+        rc = checkpoint(s, err);
+    if (rc == 0)
+        rc = send_status(s, clock_mono_us(), err);
+    if (rc == 0)
+        rc = repl_stop(s->repl, err);
+    return rc;
+}
+
+static int connected(struct stream *s, struct err *err) {
+    int rc = open_stream(s, err);
+    if (rc == 0)
+        rc = receive_until_over(s, err);
+    return rc < 0 ? rc : end_stream(s, err);
+}
+
+/* A lost connection: the lanes finish what they have, then the log is read again from the
+ * checkpoint. Transactions that come twice find their work done. */
+static int reconnect_loop(struct stream *s, struct err *err) {
+    struct backoff backoff;
+    backoff_init(&backoff, 100000, 10000000, (uint64_t)clock_wall_us());
+    for (;;) {
+        struct err failure = {0};
+        lsn_t before = s->run->confirmed;
+        int rc = connected(s, &failure);
+        close_stream(s);
+        if (rc == 0 || !failure.retriable || control_check(s->run, err) < 0) {
+            if (rc < 0 && s->run->failure.code == 0)
+                *err = failure;
+            return rc;
+        }
+        log_event(LOG_WARN, "source_lost", LOG_STR("reason", failure.text));
+        rc = drain(s, err);
+        if (rc == 0)
+            rc = checkpoint(s, err);
+        if (rc < 0)
+            return rc;
+        if (s->run->confirmed > before)
+            backoff_reset(&backoff);
+        if (stop_wait(backoff_next_us(&backoff)))
+            return 0;
+    }
+}
+
+int stream_run(struct run *run, lsn_t until, struct err *err) {
+    struct stream *s = mem_zalloc(1, sizeof *s);
+    *s = (struct stream){
+        .run = run, .until = until, .received = run->confirmed, .server_end = run->confirmed};
+    s->decoder = pgo_decoder_new();
+    s->ledger = ledger_new(run->lane_count);
+    s->outbox = (struct outbox){.plan = run->plan,
+                                .lanes = run->lane_queues,
+                                .lane_count = run->lane_count,
+                                .while_full = while_full,
+                                .context = s};
+    struct router_events events = {.context = run,
+                                   .is_stopped = control_is_stopped,
+                                   .is_caught_up = control_is_caught_up,
+                                   .stop = control_stop_collection};
+    s->router = router_new(run->plan, &s->outbox, run->resolver_queue, &events, drain, s);
+    int rc = reconnect_loop(s, err);
+    router_free(s->router);
+    outbox_release(&s->outbox);
+    ledger_free(s->ledger);
+    pgo_decoder_free(s->decoder);
+    free(s);
+    return rc;
+}
