@@ -227,21 +227,31 @@ static int run_all(struct run *run, struct err *err) {
     return rc < 0 ? rc : verdict(run, err);
 }
 
-static int names(struct run *run, struct err *err) {
+/* The configured name, or the default one; a single module's is told apart by the module. */
+static char *pipeline_name(const struct run *run, const char *configured, const char *database) {
+    _cleanup_(buf_release) struct buf name = {.max = 1024};
+    if (!configured)
+        pipeline_default_slot(&name, database, run->name);
+    else if (strcmp(run->name, "all") == 0)
+        buf_add_text(&name, configured);
+    else
+        buf_printf(&name, "%s_%s", configured, run->name);
+    return mem_strdup(buf_text(&name));
+}
+
+static int set_names(struct run *run, struct err *err) {
     _cleanup_(pg_freep) struct pg *pg = NULL;
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    _cleanup_(buf_release) struct buf slot = {.max = 1024};
     int rc = pg_connect(run->conf->source.uri, PG_SQL, "banyan", &pg, err);
     if (rc == 0)
         rc = pg_exec(pg, "SELECT pg_catalog.current_database()", &r, err);
     if (rc < 0)
         return rc;
-    char host[65] = "";
-    (void)gethostname(host, sizeof host - 1);
-    pipeline_default_slot(&slot, pg_value(r, 0, 0).ptr, run->name);
-    run->slot = mem_strdup(run->conf->source.slot ? run->conf->source.slot : buf_text(&slot));
+    const char *database = pg_value(r, 0, 0).ptr;
+    const struct conf_source *source = &run->conf->source;
+    run->slot = pipeline_name(run, source->slot, database);
     run->publication =
-        mem_strdup(run->conf->source.publication ? run->conf->source.publication : run->slot);
+        pipeline_name(run, source->publication ? source->publication : source->slot, database);
     /* PostgreSQL cuts application names at 63 bytes, so the pipeline's own part comes short. */
     run->app_prefix = mem_printf("banyan %.40s", run->slot);
     return 0;
@@ -274,7 +284,7 @@ int pipeline_run(const struct conf *conf, struct state *state,
     run->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&run->lock, NULL);
     rate_init(&run->rate, conf->target.writes_per_second);
-    int rc = names(run, err);
+    int rc = set_names(run, err);
     if (rc == 0)
         rc = run_all(run, err);
     release(run);
