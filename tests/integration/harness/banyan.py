@@ -118,14 +118,16 @@ def check_reports(result):
 
 
 class Banyan:
-    """A working folder with a banyan.yml, and the commands run in it."""
+    """A working folder with a banyan.yml, and the commands run in it. outlives: those in the
+    background run on when this process has ended."""
 
-    def __init__(self, folder, config=None, *, path=None):
+    def __init__(self, folder, config=None, *, path=None, outlives=False):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "banyan.yml"
         self.binary = pathlib.Path(path) if path else binary()
         self._environment = sanitizers.environment()
+        self._death_signal = None if outlives else "KILL"
         self._runs = 0
         self._background = []
         if config is not None:
@@ -151,6 +153,7 @@ class Banyan:
         arguments = [str(argument) for argument in arguments]
         with open(out, "wb") as out_file, open(err, "wb") as err_file:
             process = start([self.binary, *arguments], cwd=self.folder, stdin=stdin,
+                            death_signal=self._death_signal,
                             env=self._environment | (env or {}), stdout=out_file, stderr=err_file)
         running = Running(arguments, process, out, err)
         self._background.append(running)

@@ -33,17 +33,18 @@ class Postgres:
     fsync is off: what a killed process wrote survives in the page cache, and power loss is not
     what we test. auth: "trust", "scram-sha-256" or any method of pg_hba.conf. tls: a
     certificates.Server; then only TLS connections are let in, with client certificates if
-    tls.client_ca asks for them.
+    tls.client_certificates asks for them. outlives: it runs on when this process has ended.
     """
 
     def __init__(self, folder, *, options=None, auth="trust", password=None, tls=None,
-                 user="postgres"):
+                 user="postgres", outlives=False):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
         self.port = free_port()
         self.user, self.password, self.auth, self.tls = user, password, auth, tls
         self.process = None
+        self._death_signal = None if outlives else "QUIT"
         self._options = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -104,7 +105,7 @@ class Postgres:
         arguments = [f"-c{name}={value}" for name, value in self._options.items()]
         with open(self.log, "ab") as log:
             self.process = start([binaries() / "postgres", "-D", self.data, *arguments],
-                                 user=_USER, death_signal="QUIT", cwd="/", stdout=log, stderr=log)
+                                 user=_USER, death_signal=self._death_signal, cwd="/", stdout=log, stderr=log)
         if wait:
             wait_until(self._answers, 60, "PostgreSQL answers")
         return self

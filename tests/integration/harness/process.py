@@ -28,9 +28,9 @@ class HarnessError(Exception):
 
 
 def start(command, *, user=None, death_signal="KILL", **options):
-    """Popen for `command`, in its own process group, ended with the test run; as `user` if we are
-    root and one is given."""
-    guard = ["setpriv", f"--pdeathsig={death_signal}"]
+    """Popen for `command`, in its own process group; as `user` if we are root and one is given.
+    It gets `death_signal` when the test run ends, however that ends; None lets it live on."""
+    guard = ["setpriv", f"--pdeathsig={death_signal or 'clear'}"]
     if user and os.geteuid() == 0:
         guard += [f"--reuid={user}", f"--regid={user}", "--init-groups"]
     full = [*guard, "--", *map(str, command)]

@@ -16,11 +16,12 @@ class Secantus:
     sync: fsync at each commit; needed where a test kills the server, which otherwise loses
     majority-acknowledged writes. memory: a throw-away store (lost at stop). users: {name: password},
     created at first start, and authentication is required from then on. tls: a
-    certificates.Server. test_commands: configureFailPoint.
+    certificates.Server. test_commands: configureFailPoint. outlives: it runs on when this process
+    has ended.
     """
 
     def __init__(self, folder, *, sync=False, memory=False, users=None, tls=None,
-                 test_commands=False, arguments=()):
+                 test_commands=False, outlives=False, arguments=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.log = self.folder / "secantus.log"
@@ -28,6 +29,7 @@ class Secantus:
         self.users, self.tls = users or {}, tls
         self.process = None
         self._provisioned = False
+        self._death_signal = None if outlives else "KILL"
         self._arguments = ["--host", "127.0.0.1", "--port", self.port, "--log-level", "WARNING",
                            "--storage-path", ":memory:" if memory else self.folder / "data",
                            *(["--sync-on-commit"] if sync else []),
@@ -58,7 +60,8 @@ class Secantus:
         environment = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder)}
         with open(self.log, "ab") as log:
             self.process = start([program, *self._arguments, *more], cwd=self.folder,
-                                 env=environment, stdout=log, stderr=log)
+                                 death_signal=self._death_signal, env=environment, stdout=log,
+                                 stderr=log)
         wait_until(self._answers, 60, "SecantusDB answers")
 
     def _answers(self):
