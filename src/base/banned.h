@@ -36,10 +36,6 @@
 #define vsprintf(...) BANNED(vsprintf)
 #undef gets
 #define gets(...) BANNED(gets)
-#undef scanf
-#define scanf(...) BANNED(scanf)
-#undef sscanf
-#define sscanf(...) BANNED(sscanf)
 #undef strtok
 #define strtok(...) BANNED(strtok)
 #undef atoi
