@@ -1,0 +1,195 @@
+/*
+ * What survives: one SQLite file with positions, phases, chunks, and what waits or stopped.
+ *
+ * WAL journal, synchronous=FULL: what a function returned 0 for is on disk. A handle is one
+ * connection with a lock inside: any thread. Every failure is ERR_STATE and names the file, what is
+ * wrong, and what to do. The file and its lock files are readable by their owner only.
+ */
+#ifndef BANYAN_STATE_STATE_H
+#define BANYAN_STATE_STATE_H
+
+#include "base/err.h"
+#include "base/span.h"
+#include "model/lsn.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATE_NAME_MAX 256 /* bytes of a pipeline, slot, collection or module name, with NUL */
+
+struct state;
+
+/* Opens the file; makes it if it is not there. A file of a newer version is refused. */
+int state_open(const char *path, struct state **ret_state, struct err *err) must_check;
+/* Same, but a file that is not there gives *ret_state NULL and no error. */
+int state_open_existing(const char *path, struct state **ret_state, struct err *err) must_check;
+void state_free(struct state *s);
+DEFINE_CLEANUP(struct state *, state_free)
+const char *state_path(const struct state *s);
+
+/* ---- pipelines ---- */
+
+/* Making a slot is: intent, create, record; so a crash between leaves no orphan. */
+enum state_slot { STATE_SLOT_NONE, STATE_SLOT_INTENT, STATE_SLOT_CREATED };
+
+struct state_counters {
+    int64_t received, applied, written, deleted, refreshed;
+};
+
+struct state_pipeline {
+    char name[STATE_NAME_MAX]; /* module, or "all" */
+    char slot[STATE_NAME_MAX];
+    char publication[STATE_NAME_MAX];
+    char system_id[32];
+    uint32_t timeline;
+    enum state_slot slot_state;
+    lsn_t checkpoint;               /* everything before is acknowledged by the target */
+    int64_t checkpoint_us;          /* wall clock */
+    struct state_counters counters; /* since the pipeline was made */
+};
+
+/* The pipeline as stored; made if it is new. Another system identifier, or another slot name than
+ * the stored one, is an error that says what to do. */
+int state_pipeline_open(struct state *s, const char *name, const char *slot,
+                        const char *publication, const char *system_id, uint32_t timeline,
+                        struct state_pipeline *ret, struct err *err) must_check;
+/* *ret_found false: there is none. */
+int state_pipeline_get(struct state *s, const char *name, struct state_pipeline *ret,
+                       bool *ret_found, struct err *err) must_check;
+int state_pipeline_list(struct state *s, struct state_pipeline **ret, size_t *ret_count,
+                        struct err *err) must_check; /* free() it */
+/* Also sets the checkpoint to `lsn` when the slot is created. */
+int state_pipeline_set_slot(struct state *s, const char *name, enum state_slot slot_state,
+                            lsn_t lsn, struct err *err) must_check;
+/* The connected server is the one that the pipeline was made with. */
+int state_check_system(struct state *s, const char *name, const char *system_id,
+                       struct err *err) must_check;
+
+/* Moves the checkpoint forward; an older position is ERR_INTERNAL. `added` is added to the stored
+ * counters. */
+int state_checkpoint(struct state *s, const char *name, lsn_t lsn,
+                     const struct state_counters *added, struct err *err) must_check;
+
+/* ---- collections ----
+ *
+ *   new -> copying -> catching_up -> streaming
+ *    ^        |            |             |
+ *    |        +---> stopped <------------+
+ *    +------------------+   (reset: --recopy)
+ */
+enum state_phase {
+    STATE_NEW,         /* nothing copied; the target may have to be emptied (`wipe`) */
+    STATE_COPYING,     /* chunks are being read */
+    STATE_CATCHING_UP, /* all chunks acknowledged; the log has not passed `catch_up_lsn` yet */
+    STATE_STREAMING,
+    STATE_STOPPED /* cannot go on: `error` says why; only a reset leads out */
+};
+const char *state_phase_name(enum state_phase phase);
+
+struct state_collection {
+    char pipeline[STATE_NAME_MAX];
+    char module[STATE_NAME_MAX];
+    char name[STATE_NAME_MAX];
+    char fingerprint[64];
+    enum state_phase phase;
+    bool wipe;
+    lsn_t catch_up_lsn;
+    int64_t documents; /* copied by the chunks that are done */
+    char error[ERR_TEXT_MAX];
+    lsn_t error_lsn;
+    int64_t changed_us;
+};
+
+/* The collection as stored; made (phase new, no wipe) if it is new to this pipeline. Another
+ * pipeline that has it is an error. */
+int state_collection_open(struct state *s, const char *pipeline, const char *module,
+                          const char *name, const char *fingerprint, struct state_collection *ret,
+                          struct err *err) must_check;
+/* Back to new, with `wipe` set and its chunks and parked changes forgotten. */
+int state_collection_reset(struct state *s, const char *pipeline, const char *module,
+                           const char *name, const char *fingerprint, struct err *err) must_check;
+/* A step that the diagram does not have is ERR_INTERNAL. */
+int state_collection_set_phase(struct state *s, const char *pipeline, const char *name,
+                               enum state_phase phase, lsn_t catch_up_lsn,
+                               struct err *err) must_check;
+/* To stopped, from anywhere; the first reason stays. */
+int state_collection_stop(struct state *s, const char *pipeline, const char *name, lsn_t lsn,
+                          const char *reason, struct err *err) must_check;
+/* pipeline NULL: of all. free() it. */
+int state_collection_list(struct state *s, const char *pipeline, struct state_collection **ret,
+                          size_t *ret_count, struct err *err) must_check;
+
+/* ---- chunks of a snapshot ---- */
+
+struct state_chunk {
+    int64_t number; /* from 1 */
+    char *lower;    /* blob; NULL: open */
+    size_t lower_len;
+    char *upper;
+    size_t upper_len;
+};
+void state_chunk_clear(struct state_chunk *c);
+
+int state_chunk_add(struct state *s, const char *pipeline, const char *collection, int64_t number,
+                    struct span lower, struct span upper, struct err *err) must_check;
+int state_chunk_done(struct state *s, const char *pipeline, const char *collection, int64_t number,
+                     int64_t documents, struct err *err) must_check;
+int state_chunk_last(struct state *s, const char *pipeline, const char *collection,
+                     struct state_chunk *ret, bool *ret_found, struct err *err) must_check;
+/* Chunks that are not done. free() the array after clearing each. */
+int state_chunks_open(struct state *s, const char *pipeline, const char *collection,
+                      struct state_chunk **ret, size_t *ret_count, struct err *err) must_check;
+
+/* ---- parked changes (their place; nothing is parked yet in this version) ---- */
+
+struct state_parked {
+    char pipeline[STATE_NAME_MAX];
+    char collection[STATE_NAME_MAX];
+    char reason[ERR_TEXT_MAX];
+    int code;
+    lsn_t first_lsn, last_lsn;
+    char *key; /* BSON */
+    size_t key_len;
+};
+int state_parked_count(struct state *s, int64_t *ret, struct err *err) must_check;
+
+/* ---- requests of other commands to a run ---- */
+
+struct state_request {
+    int64_t id;
+    char collection[STATE_NAME_MAX];
+    char *key; /* keyblob of the id columns */
+    size_t key_len;
+};
+/* "repair": read the row again and write, or delete, its document. */
+int state_request_add(struct state *s, const char *pipeline, const char *collection,
+                      struct span key, struct err *err) must_check;
+/* At most `max` open requests, oldest first. free() each key and the array. */
+int state_request_list(struct state *s, const char *pipeline, size_t max,
+                       struct state_request **ret, size_t *ret_count, struct err *err) must_check;
+/* Deletes requests up to and including `id`. */
+int state_request_finish(struct state *s, const char *pipeline, int64_t id,
+                         struct err *err) must_check;
+int state_request_count(struct state *s, const char *pipeline, int64_t *ret,
+                        struct err *err) must_check;
+
+/* ---- verification that can be resumed ---- */
+
+struct state_verify {
+    char collection[STATE_NAME_MAX];
+    char options[64]; /* of which comparison this is the progress */
+    int direction;    /* 0: rows -> documents, 1: documents -> rows, 2: finished */
+    char *cursor;     /* NULL: at the beginning */
+    size_t cursor_len;
+    int64_t compared, different, unsettled;
+    int64_t started_us;
+};
+int state_verify_get(struct state *s, const char *pipeline, const char *collection,
+                     struct state_verify *ret, bool *ret_found, struct err *err) must_check;
+int state_verify_put(struct state *s, const char *pipeline, const struct state_verify *v,
+                     struct err *err) must_check;
+int state_verify_delete(struct state *s, const char *pipeline, const char *collection,
+                        struct err *err) must_check;
+
+#endif

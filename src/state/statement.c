@@ -1,0 +1,133 @@
+#include "state/statement.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+static const char *way_out(int code) {
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return "the disk is full: free space there and start again, nothing is lost";
+    case SQLITE_IOERR:
+        return "the disk cannot be read or written (full, or failing): mend that and start again";
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+        return "the file or its folder is read-only for this user";
+    case SQLITE_CANTOPEN:
+        return "does its folder exist, and may this user write there?";
+    case SQLITE_NOTADB:
+        return "it is not a state file of Banyan: choose another with --state or state:";
+    case SQLITE_CORRUPT:
+        return "the file is damaged: restore a copy, or start anew with --recopy all and a new "
+               "file";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return "another program holds the file locked: end it and start again";
+    default:
+        return "see the SQLite error";
+    }
+}
+
+int state_error(const struct state *s, int code, struct err *err) {
+    return err_set(err, ERR_STATE, "state file %s: %s (SQLite %d); %s", s->path,
+                   s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code), code, way_out(code));
+}
+
+void statement_begin(struct statement *st, struct state *s, const char *sql) {
+    pthread_mutex_lock(&s->lock);
+    *st = (struct statement){.s = s};
+    st->code = sqlite3_prepare_v2(s->db, sql, -1, &st->handle, NULL);
+}
+
+static void bound(struct statement *st, int code) {
+    if (st->code == SQLITE_OK)
+        st->code = code;
+}
+
+void bind_text(struct statement *st, const char *text) {
+    if (st->code == SQLITE_OK)
+        bound(st, sqlite3_bind_text(st->handle, ++st->parameter, text, -1, SQLITE_TRANSIENT));
+}
+
+void bind_int(struct statement *st, int64_t v) {
+    if (st->code == SQLITE_OK)
+        bound(st, sqlite3_bind_int64(st->handle, ++st->parameter, v));
+}
+
+void bind_blob(struct statement *st, struct span blob) {
+    if (st->code != SQLITE_OK)
+        return;
+    st->parameter++;
+    bound(st, blob.ptr ? sqlite3_bind_blob64(st->handle, st->parameter, blob.ptr, blob.len,
+                                             SQLITE_TRANSIENT)
+                       : sqlite3_bind_null(st->handle, st->parameter));
+}
+
+int statement_row(struct statement *st, struct err *err) {
+    int code = st->code == SQLITE_OK ? sqlite3_step(st->handle) : st->code;
+    if (code == SQLITE_ROW)
+        return 1;
+    if (code == SQLITE_DONE)
+        return 0;
+    int rc = state_error(st->s, code, err);
+    statement_end(st);
+    return rc;
+}
+
+void statement_end(struct statement *st) {
+    if (!st->s)
+        return;
+    sqlite3_finalize(st->handle);
+    pthread_mutex_unlock(&st->s->lock);
+    *st = (struct statement){0};
+}
+
+int statement_run(struct statement *st, int64_t *ret_changed, struct err *err) {
+    int rc;
+    do
+        rc = statement_row(st, err);
+    while (rc > 0);
+    if (rc < 0)
+        return rc;
+    if (ret_changed)
+        *ret_changed = sqlite3_changes64(st->s->db);
+    statement_end(st);
+    return 0;
+}
+
+int64_t column_int(const struct statement *st, int column) {
+    return sqlite3_column_int64(st->handle, column);
+}
+
+void column_text(const struct statement *st, int column, char *out, size_t size) {
+    const char *text = (const char *)sqlite3_column_text(st->handle, column);
+    (void)snprintf(out, size, "%s", text ? text : "");
+}
+
+char *column_blob(const struct statement *st, int column, size_t *ret_len) {
+    const char *data = sqlite3_column_blob(st->handle, column);
+    *ret_len = (size_t)sqlite3_column_bytes(st->handle, column);
+    if (sqlite3_column_type(st->handle, column) == SQLITE_NULL)
+        return NULL;
+    return mem_strndup(data, *ret_len);
+}
+
+int state_transaction(struct state *s, struct err *err) {
+    pthread_mutex_lock(&s->lock);
+    int code = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        return 0;
+    int rc = state_error(s, code, err);
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int state_commit(struct state *s, int rc, struct err *err) {
+    int code = sqlite3_exec(s->db, rc < 0 ? "ROLLBACK" : "COMMIT", NULL, NULL, NULL);
+    if (code != SQLITE_OK && rc >= 0) {
+        rc = state_error(s, code, err);
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}

@@ -1,0 +1,53 @@
+/*
+ * SQLite behind the state's functions: one statement at a time, errors with a way out. Private to
+ * state/. A statement holds the state's lock from `statement` to `statement_end`.
+ */
+#ifndef BANYAN_STATE_STATEMENT_H
+#define BANYAN_STATE_STATEMENT_H
+
+#include "state/state.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+struct state {
+    char *path;
+    sqlite3 *db;
+    pthread_mutex_t lock;
+};
+
+struct statement {
+    struct state *s;
+    sqlite3_stmt *handle;
+    int parameter; /* last bound */
+    int code;      /* first SQLite error; 0 */
+};
+
+void statement_begin(struct statement *st, struct state *s, const char *sql);
+void bind_text(struct statement *st, const char *text);
+void bind_int(struct statement *st, int64_t v);
+void bind_blob(struct statement *st, struct span blob); /* ptr NULL: NULL */
+
+/* Next row: 1, end: 0, error: negative (code ERR_STATE; the statement is ended then). */
+int statement_row(struct statement *st, struct err *err) must_check;
+/* Releases it and the lock. Safe after an error. */
+void statement_end(struct statement *st);
+
+/* Runs a statement without rows; ret_changed may be NULL. Ends it. */
+int statement_run(struct statement *st, int64_t *ret_changed, struct err *err) must_check;
+
+int64_t column_int(const struct statement *st, int column);
+/* Cut to fit, always with NUL. */
+void column_text(const struct statement *st, int column, char *out, size_t size);
+/* A heap copy; NULL for NULL. */
+char *column_blob(const struct statement *st, int column, size_t *ret_len);
+
+/* Turns an SQLite result into our error, with the way out. */
+int state_error(const struct state *s, int code, struct err *err);
+
+/* Several statements as one: begin takes the lock, the end gives it back. Inside, use
+ * statement_begin as usual (the lock is recursive). */
+int state_transaction(struct state *s, struct err *err) must_check;
+int state_commit(struct state *s, int rc, struct err *err) must_check; /* rolls back when rc < 0 */
+
+#endif

@@ -1,0 +1,216 @@
+/* Work that is under way: chunks, requests, verification. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "state/statement.h"
+
+/* ---- chunks ---- */
+
+void state_chunk_clear(struct state_chunk *c) {
+    free(c->lower);
+    free(c->upper);
+    *c = (struct state_chunk){0};
+}
+
+static void read_chunk(const struct statement *st, struct state_chunk *c) {
+    c->number = column_int(st, 0);
+    c->lower = column_blob(st, 1, &c->lower_len);
+    c->upper = column_blob(st, 2, &c->upper_len);
+}
+
+int state_chunk_add(struct state *s, const char *pipeline, const char *collection, int64_t number,
+                    struct span lower, struct span upper, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "INSERT INTO chunk (pipeline, collection, number, lower, upper) "
+                    "VALUES (?, ?, ?, ?, ?)");
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    bind_int(&st, number);
+    bind_blob(&st, lower);
+    bind_blob(&st, upper);
+    return statement_run(&st, NULL, err);
+}
+
+int state_chunk_done(struct state *s, const char *pipeline, const char *collection, int64_t number,
+                     int64_t documents, struct err *err) {
+    struct statement st;
+    statement_begin(
+        &st, s,
+        "UPDATE chunk SET done = 1, documents = ? WHERE pipeline = ? AND collection = ? "
+        "AND number = ?");
+    bind_int(&st, documents);
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    bind_int(&st, number);
+    return statement_run(&st, NULL, err);
+}
+
+int state_chunk_last(struct state *s, const char *pipeline, const char *collection,
+                     struct state_chunk *ret, bool *ret_found, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "SELECT number, lower, upper FROM chunk WHERE pipeline = ? AND collection = ? "
+                    "ORDER BY number DESC LIMIT 1");
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    int rc = statement_row(&st, err);
+    if (rc < 0)
+        return rc;
+    *ret_found = rc > 0;
+    if (rc > 0)
+        read_chunk(&st, ret);
+    statement_end(&st);
+    return 0;
+}
+
+int state_chunks_open(struct state *s, const char *pipeline, const char *collection,
+                      struct state_chunk **ret, size_t *ret_count, struct err *err) {
+    struct statement st;
+    struct state_chunk *list = NULL;
+    size_t n = 0;
+    int rc;
+    statement_begin(
+        &st, s,
+        "SELECT number, lower, upper FROM chunk WHERE pipeline = ? AND collection = ? AND "
+        "done = 0 ORDER BY number");
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    while ((rc = statement_row(&st, err)) > 0) {
+        list = mem_realloc(list, n + 1, sizeof *list);
+        list[n] = (struct state_chunk){0};
+        read_chunk(&st, &list[n++]);
+    }
+    *ret = list;
+    *ret_count = n; /* on an error too: the caller releases what it got */
+    if (rc < 0)
+        return rc;
+    statement_end(&st);
+    return 0;
+}
+
+/* ---- counts ---- */
+
+static int count(struct statement *st, int64_t *ret, struct err *err) {
+    int rc = statement_row(st, err);
+    if (rc < 0)
+        return rc;
+    *ret = rc > 0 ? column_int(st, 0) : 0;
+    statement_end(st);
+    return 0;
+}
+
+int state_parked_count(struct state *s, int64_t *ret, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "SELECT count(*) FROM parked");
+    return count(&st, ret, err);
+}
+
+int state_request_count(struct state *s, const char *pipeline, int64_t *ret, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "SELECT count(*) FROM request WHERE pipeline = ?");
+    bind_text(&st, pipeline);
+    return count(&st, ret, err);
+}
+
+/* ---- requests ---- */
+
+int state_request_add(struct state *s, const char *pipeline, const char *collection,
+                      struct span key, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "INSERT INTO request (pipeline, kind, collection, key, created_us) "
+                    "VALUES (?, 'repair', ?, ?, ?)");
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    bind_blob(&st, key);
+    bind_int(&st, clock_wall_us());
+    return statement_run(&st, NULL, err);
+}
+
+int state_request_list(struct state *s, const char *pipeline, size_t max,
+                       struct state_request **ret, size_t *ret_count, struct err *err) {
+    struct statement st;
+    struct state_request *list = NULL;
+    size_t n = 0;
+    int rc;
+    statement_begin(
+        &st, s, "SELECT id, collection, key FROM request WHERE pipeline = ? ORDER BY id LIMIT ?");
+    bind_text(&st, pipeline);
+    bind_int(&st, (int64_t)max);
+    while ((rc = statement_row(&st, err)) > 0) {
+        list = mem_realloc(list, n + 1, sizeof *list);
+        struct state_request *r = &list[n++];
+        r->id = column_int(&st, 0);
+        column_text(&st, 1, r->collection, sizeof r->collection);
+        r->key = column_blob(&st, 2, &r->key_len);
+    }
+    *ret = list;
+    *ret_count = n;
+    if (rc < 0)
+        return rc;
+    statement_end(&st);
+    return 0;
+}
+
+int state_request_finish(struct state *s, const char *pipeline, int64_t id, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "DELETE FROM request WHERE pipeline = ? AND id <= ?");
+    bind_text(&st, pipeline);
+    bind_int(&st, id);
+    return statement_run(&st, NULL, err);
+}
+
+/* ---- verification ---- */
+
+int state_verify_get(struct state *s, const char *pipeline, const char *collection,
+                     struct state_verify *ret, bool *ret_found, struct err *err) {
+    struct statement st;
+    statement_begin(
+        &st, s,
+        "SELECT collection, options, direction, cursor, compared, different, unsettled, "
+        "started_us FROM verify WHERE pipeline = ? AND collection = ?");
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    int rc = statement_row(&st, err);
+    if (rc < 0)
+        return rc;
+    *ret_found = rc > 0;
+    if (rc > 0) {
+        *ret = (struct state_verify){0};
+        column_text(&st, 0, ret->collection, sizeof ret->collection);
+        column_text(&st, 1, ret->options, sizeof ret->options);
+        ret->direction = (int)column_int(&st, 2);
+        ret->cursor = column_blob(&st, 3, &ret->cursor_len);
+        ret->compared = column_int(&st, 4);
+        ret->different = column_int(&st, 5);
+        ret->unsettled = column_int(&st, 6);
+        ret->started_us = column_int(&st, 7);
+    }
+    statement_end(&st);
+    return 0;
+}
+
+int state_verify_put(struct state *s, const char *pipeline, const struct state_verify *v,
+                     struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "INSERT OR REPLACE INTO verify VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    bind_text(&st, pipeline);
+    bind_text(&st, v->collection);
+    bind_text(&st, v->options);
+    bind_int(&st, v->direction);
+    bind_blob(&st, v->cursor ? span_make(v->cursor, v->cursor_len) : (struct span){0});
+    bind_int(&st, v->compared);
+    bind_int(&st, v->different);
+    bind_int(&st, v->unsettled);
+    bind_int(&st, v->started_us);
+    return statement_run(&st, NULL, err);
+}
+
+int state_verify_delete(struct state *s, const char *pipeline, const char *collection,
+                        struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "DELETE FROM verify WHERE pipeline = ? AND collection = ?");
+    bind_text(&st, pipeline);
+    bind_text(&st, collection);
+    return statement_run(&st, NULL, err);
+}
