@@ -12,11 +12,12 @@ fi
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev
-    libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev
+    libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl python3 python3-venv util-linux
 )
 venv=.venv
 requirements=tests/requirements.txt
+no_cluster=/etc/postgresql-common/createcluster.d/banyan-no-cluster.conf
 
 fail() {
     echo "tools/deps.sh: $*" >&2
@@ -41,7 +42,7 @@ as_root() {
 }
 
 install_packages() {
-    local missing
+    local missing failed=
     mapfile -t missing < <(missing_packages)
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
@@ -49,15 +50,14 @@ install_packages() {
     fi
     echo "installing ${missing[*]}" >&2
     # Debian's postgresql starts a cluster of its own on installation; tests and demo make private
-    # ones, so none is wanted. The file is only written where there is none: it is a user's.
-    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-        as_root mkdir -p /etc/postgresql-common
-        echo 'create_main_cluster = false' |
-            as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
-    fi
-    as_root apt-get -q update >&2
+    # ones, so none is wanted. Only for this installation: afterwards the machine is as it was.
+    as_root mkdir -p "${no_cluster%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+    as_root apt-get -q update >&2 || echo "going on with the package lists that are there" >&2
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
-        -o Dpkg::Options::=--force-confold "${missing[@]}" >&2
+        -o Dpkg::Options::=--force-confold "${missing[@]}" >&2 || failed=1
+    as_root rm -f "$no_cluster"
+    [ -z "$failed" ] || fail "apt-get failed, see above"
 }
 
 install_venv() {
