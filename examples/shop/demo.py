@@ -8,7 +8,6 @@ says how to look at it and how to stop it. Exit code 0: everything was proven eq
 """
 import argparse
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -229,13 +228,12 @@ class Demo:
             + f"rm -rf {self.folder}\n")
         stop.chmod(0o755)
         variables = " ".join(f"{name}='{value}'" for name, value in self.environment().items())
-        relative = os.path.relpath(self.banyan.binary, ROOT)
         headline("left running")
         say(f"rows        psql '{self.shop.uri}'")
         say(f"documents   .venv/bin/python -c \"import pymongo; print(pymongo.MongoClient("
             f"'{self.mongo.uri()}').shop.orders.find_one())\"")
         say(f"            (any MongoDB client works: {self.mongo.uri()})")
-        say(f"banyan      cd {self.banyan.folder}; export {variables}; {ROOT / relative} status all")
+        say(f"banyan      cd {self.banyan.folder}; export {variables}; {self.banyan.binary} status all")
         say(f"logs        {self.banyan.folder}/*.err, {self.folder}/workload.log")
         say(f"stop        {stop}")
 
