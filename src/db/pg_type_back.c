@@ -66,6 +66,16 @@ static const char *special_name(double v) {
 }
 
 /* The C library reads the text: not the decoder's arithmetic. */
+static bool is_nearest(double v, struct span text) {
+    char room[512], *end;
+    if (text.len == 0 || text.len >= sizeof room || memchr("NIi", text.ptr[0], 3))
+        return false;
+    memcpy(room, text.ptr, text.len);
+    room[text.len] = '\0';
+    double read = c_strtod(room, &end);
+    return end == room + text.len && memcmp(&read, &v, sizeof v) == 0;
+}
+
 static bool float_agrees(const struct back *b) {
     if (!BSON_ITER_HOLDS_DOUBLE(b->value))
         return false;
@@ -74,14 +84,8 @@ static bool float_agrees(const struct back *b) {
         buf_add_text(b->out, special_name(v));
         return made_is_text(b);
     }
-    char room[64], *end;
     buf_printf(b->out, "%.17g", v);
-    if (b->text.len == 0 || b->text.len >= sizeof room || memchr("NIi", b->text.ptr[0], 3))
-        return false;
-    memcpy(room, b->text.ptr, b->text.len);
-    room[b->text.len] = '\0';
-    double read = c_strtod(room, &end);
-    return end == room + b->text.len && memcmp(&read, &v, sizeof v) == 0;
+    return is_nearest(v, b->text);
 }
 
 static bool numeric_agrees(const struct back *b) {
@@ -226,6 +230,7 @@ static bool items_agree(const struct back *b, const char **p, const char *end,
     _cleanup_(buf_release) struct buf text = {.max = b->text.len + 1}, made = {.max = SIZE_MAX / 2};
     if (depth > 6 || !BSON_ITER_HOLDS_ARRAY(value) || !bson_iter_recurse(value, &child))
         return false;
+    (void)buf_reserve(&text, 1); /* an empty element is not NULL */
     for (++*p; *p < end && **p != '}'; i++) {
         char key[12];
         (void)snprintf(key, sizeof key, "%" PRIu32, i);
@@ -238,8 +243,7 @@ static bool items_agree(const struct back *b, const char **p, const char *end,
             if (!BSON_ITER_HOLDS_NULL(&child))
                 return false;
         } else if (!pg_type_back_agrees(b->type->element, PG_RETYPE_NONE, b->policy, &child,
-                                        buf_span(&text).ptr ? buf_span(&text) : SPAN_LIT(""),
-                                        &made)) {
+                                        buf_span(&text), &made)) {
             return false;
         }
         if (*p < end && **p == b->type->delimiter)
@@ -312,7 +316,7 @@ static bool retyped_double(const struct back *b) {
     }
     size_t digits = back_number_read(b->text, &n) && n.count <= 40 ? n.count : 17;
     buf_printf(b->out, "%.*e", digits ? (int)digits - 1 : 0, v);
-    return same_number(buf_span(b->out), b->text);
+    return is_nearest(v, b->text) && same_number(buf_span(b->out), b->text);
 }
 
 static bool retyped_decimal(const struct back *b) {
@@ -363,6 +367,7 @@ bool pg_type_back_agrees(const struct pg_type *type, enum pg_retype retype,
                          struct span text, struct buf *back) {
     const struct back b = {type, policy, value, text, back};
     buf_clear(back);
+    (void)buf_reserve(back, 1); /* from here on its data is not NULL, even for an empty text */
     switch (retype) {
     case PG_RETYPE_NONE:
         return natural_agrees(&b);

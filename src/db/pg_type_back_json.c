@@ -138,6 +138,7 @@ static bool find_last_places(struct text *t, struct last_places *l) {
     const char *start = t->p;
     size_t count = 0;
     buf_init(&l->keys, (size_t)(t->end - t->p));
+    (void)buf_reserve(&l->keys, 1);
     buf_init(&l->ends, SIZE_MAX / 2);
     do {
         if (!read_string(t))
@@ -310,6 +311,7 @@ bool back_json_agrees(const bson_iter_t *value, struct span text, const struct c
     struct text t = {
         .p = text.ptr, .end = text.ptr + text.len, .policy = policy, .unique_keys = unique_keys};
     buf_init(&t.string, text.len + 8);
+    (void)buf_reserve(&t.string, 1); /* an empty string is not NULL */
     bool ok = agrees(&t, value) && peek(&t) == '\0' && t.p == t.end;
     if (!ok && BSON_ITER_HOLDS_UTF8(value)) {
         uint32_t len;

@@ -186,8 +186,6 @@ static bool key_text(struct json *j, struct span *ret) {
     if (!unescape(s.raw, room, &len))
         return false;
     *ret = span_make(room, len);
-    if (memchr(room, '\0', len))
-        j->as_text = true;
     return true;
 }
 
@@ -301,11 +299,15 @@ static bool members(struct json *j, size_t *ret_count, bool *ret_ascending) {
     for (;;) {
         struct span key;
         skip_space(j);
-        if (!key_text(j, &key) || j->as_text)
+        if (!key_text(j, &key))
             return false;
         skip_space(j);
         if (!at(j, ':'))
             return false;
+        if (key.len && memchr(key.ptr, '\0', key.len)) {
+            j->as_text = true; /* what follows is not looked at */
+            return false;
+        }
         j->p++;
         if (ascending && count && bsonw_ok(j->w))
             ascending = key_after(written_key(j->w, before_at, before_len), key);
