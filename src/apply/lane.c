@@ -60,7 +60,7 @@ static void want_refresh(struct fold *fold, const struct target_op *op) {
         fold_want_refresh(fold, *position - 1);
 }
 
-static int send(struct lane *lane, size_t c, struct err *err) {
+static int send_ops(struct lane *lane, size_t c, struct err *err) {
     struct opbatch *b = &lane->ops;
     int rc = 0;
     if (b->count == 0 || is_stopped(lane, c)) {
@@ -86,7 +86,7 @@ static int send(struct lane *lane, size_t c, struct err *err) {
 static int send_if_full(struct lane *lane, size_t c, struct err *err) {
     if (!opbatch_is_full(&lane->ops, lane->config.writer.batch_operations))
         return 0;
-    return send(lane, c, err);
+    return send_ops(lane, c, err);
 }
 
 /* ---- changes that carry their own values ---- */
@@ -144,7 +144,7 @@ static int write_values(struct lane *lane, size_t c, struct err *err) {
         if (rc < 0)
             return rc;
     }
-    return send(lane, c, err);
+    return send_ops(lane, c, err);
 }
 
 /* ---- changes whose rows are read again ---- */
@@ -169,8 +169,8 @@ static int on_document(void *context, const struct refreshed *doc, struct err *e
 /* A failed read that will fail again stops the collection; the rest flows. */
 static int refresh_failed(struct lane *lane, size_t c, const struct err *failure, struct err *err) {
     opbatch_clear(&lane->ops);
-    if (failure->code == ERR_STOPPED || failure->code == ERR_TARGET ||
-        failure->code == ERR_STATE || failure->code == ERR_ACCESS) {
+    if (failure->code == ERR_STOPPED || failure->code == ERR_TARGET || failure->code == ERR_STATE ||
+        failure->code == ERR_ACCESS) {
         *err = *failure;
         return failure->code;
     }
@@ -185,7 +185,7 @@ static int refresh_rows(struct lane *lane, size_t c, struct err *err) {
         struct err failure = {0};
         int rc = refresh_run(lane->refresh, c, &lane->folds[c], on_document, &context, &failure);
         if (rc == 0)
-            return send(lane, c, err);
+            return send_ops(lane, c, err);
         if (!failure.retriable)
             return refresh_failed(lane, c, &failure, err);
         opbatch_clear(&lane->ops);

@@ -58,8 +58,6 @@ void pg_add_ident(struct buf *b, const char *name);
 void pg_add_literal(struct buf *b, struct span text);
 /* "schema"."name" */
 void pg_add_table(struct buf *b, const char *schema, const char *name);
-/* A text[] element list as one literal: '{"a","b",NULL}'; append a cast behind it. */
-void pg_add_array_literal(struct buf *b, const struct span *values, size_t count);
 
 /*
  * COPY (...) TO STDOUT in text format, row by row: the one way Banyan reads rows in bulk.

@@ -57,7 +57,7 @@ static int while_waiting(void *context, struct err *err) {
 
 static int start_lane(struct run *run, size_t i, struct err *err) {
     run->lane_queues[i] = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
-    run->lane_apps[i] = mem_printf("%s lane %zu", run->app_prefix, i);
+    run->lane_apps[i] = mem_printf("%s lane %zu;", run->app_prefix, i);
     struct lane_config config = {
         .number = i,
         .plan = run->plan,
@@ -253,7 +253,7 @@ static int set_names(struct run *run, struct err *err) {
     run->publication =
         pipeline_name(run, source->publication ? source->publication : source->slot, database);
     /* PostgreSQL cuts application names at 63 bytes, so the pipeline's own part comes short. */
-    run->app_prefix = mem_printf("banyan %.40s", run->slot);
+    run->app_prefix = mem_printf("banyan %.38s:", run->slot);
     return 0;
 }
 

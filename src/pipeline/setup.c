@@ -119,12 +119,12 @@ static int publish(struct run *run, struct err *err) {
 static int make_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
                      struct err *err) {
     struct repl_new_slot slot;
-    int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, 0, err);
+    int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, err);
     if (rc == 0)
         rc = repl_create_slot(repl, run->slot, &slot, err);
     if (rc == 0)
         rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_CREATED, slot.consistent_lsn,
-                                     slot.snapshot_xmax, err);
+                                     err);
     if (rc < 0)
         return rc;
     p->slot_state = STATE_SLOT_CREATED;
@@ -201,7 +201,7 @@ static int read_xmax(struct run *run, struct err *err) {
 int setup_source(struct run *run, struct err *err) {
     _cleanup_(repl_freep) struct repl *repl = NULL;
     struct repl_identity identity;
-    struct state_pipeline p;
+    struct state_pipeline p = {0};
     int rc = check_server(run, err);
     if (rc == 0)
         rc = repl_open(run->conf->source.uri, run->app_prefix, &repl, err);

@@ -53,6 +53,7 @@ struct worker {
     struct assembler *assembler;
     size_t assembler_for;
     struct opbatch ops;
+    int64_t chunk_documents;
     struct arena keys;
     struct backoff backoff;
 };
@@ -159,7 +160,7 @@ static int claim(struct worker *w, struct chunk *ret, struct err *err) {
 
 /* ---- copying one chunk ---- */
 
-static int send(struct worker *w, size_t collection, struct err *err) {
+static int send_batch(struct worker *w, size_t collection, struct err *err) {
     struct run *run = w->snapshot->run;
     struct opbatch *b = &w->ops;
     if (b->count == 0)
@@ -174,6 +175,7 @@ static int send(struct worker *w, size_t collection, struct err *err) {
             rc = control_refused(run, collection, ops[i].id, 0, ops[i].code, ops[i].reason, err);
     if (rc == 0)
         atomic_fetch_add(&run->collections[collection].copied, (int64_t)b->count);
+    w->chunk_documents += (int64_t)b->count;
     opbatch_clear(b);
     return rc;
 }
@@ -193,7 +195,7 @@ static int on_document(void *context, const struct assembled *doc, struct err *e
     opbatch_end(&w->ops);
     if (!opbatch_is_full(&w->ops, run->conf->target.batch_operations))
         return 0;
-    return send(w, collection, err);
+    return send_batch(w, collection, err);
 }
 
 static int use_assembler(struct worker *w, size_t collection) {
@@ -210,6 +212,7 @@ static int copy_range(struct worker *w, const struct chunk *chunk, struct err *e
     struct span lower[PG_INDEX_COLUMNS_MAX], upper[PG_INDEX_COLUMNS_MAX];
     const struct state_chunk *s = &chunk->stored;
     arena_reset(&w->keys);
+    w->chunk_documents = 0;
     if ((s->lower &&
          !keyblob_read(blob_of(s->lower, s->lower_len), &w->keys, lower, c->id_count)) ||
         (s->upper && !keyblob_read(blob_of(s->upper, s->upper_len), &w->keys, upper, c->id_count)))
@@ -223,7 +226,7 @@ static int copy_range(struct worker *w, const struct chunk *chunk, struct err *e
         rc = assemble_range(w->assembler, &range, clock_wall_us() / 1000, on_document, w, err);
     if (rc == 0)
         rc = readback_end(w->pg, err);
-    return rc < 0 ? rc : send(w, chunk->collection, err);
+    return rc < 0 ? rc : send_batch(w, chunk->collection, err);
 }
 
 static void disconnect(struct worker *w) {
@@ -281,7 +284,7 @@ static int copy_chunk(struct worker *w, const struct chunk *chunk, struct err *e
                        ? 0
                        : state_chunk_done(run->state, run->name,
                                           run->plan->collections[chunk->collection]->name,
-                                          chunk->stored.number, err);
+                                          chunk->stored.number, w->chunk_documents, err);
         }
         rc = chunk_failed(w, chunk, &failure, err);
         if (rc < 0)
@@ -334,8 +337,8 @@ static void *worker_main(void *argument) {
 static int start_worker(struct snapshot *s, struct worker *w, size_t number, struct err *err) {
     struct run *run = s->run;
     *w = (struct worker){.snapshot = s, .number = number};
-    w->source_app = mem_printf("%s snapshot %zu", run->app_prefix, number);
-    w->target_app = mem_printf("%s snapshot %zu", run->app_prefix, number);
+    w->source_app = mem_printf("%s snapshot %zu;", run->app_prefix, number);
+    w->target_app = mem_printf("%s snapshot %zu;", run->app_prefix, number);
     opbatch_init(&w->ops);
     arena_init(&w->keys, 16 * 1024 * 1024);
     backoff_init(&w->backoff, 100000, 10000000, number + 1);

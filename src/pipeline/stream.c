@@ -39,6 +39,7 @@ struct stream {
     lsn_t handed_out;    /* end of the last commit, or an idle position */
     bool handed_out_new; /* not in the ledger yet */
     lsn_t received, server_end;
+    struct state_counters stored; /* what the state has been told */
     int64_t commit_time_us; /* wall clock, of the newest commit */
     int64_t next_status, next_checkpoint, next_progress, next_flush, next_heartbeat;
 };
@@ -68,6 +69,15 @@ static struct state_counters counters(const struct stream *s) {
     return c;
 }
 
+static struct state_counters counters_since(const struct state_counters *now,
+                                            const struct state_counters *then) {
+    return (struct state_counters){.received = now->received - then->received,
+                                   .applied = now->applied - then->applied,
+                                   .written = now->written - then->written,
+                                   .deleted = now->deleted - then->deleted,
+                                   .refreshed = now->refreshed - then->refreshed};
+}
+
 static int finish_catch_up(struct run *run, struct err *err) {
     for (size_t c = 0; c < run->plan->collection_count; c++) {
         if (run->collections[c].phase != STATE_CATCHING_UP ||
@@ -87,11 +97,13 @@ static int checkpoint(struct stream *s, struct err *err) {
     struct run *run = s->run;
     lsn_t head = finished_head(s);
     if (head > run->confirmed) {
-        struct state_counters c = counters(s);
-        int rc = state_checkpoint(run->state, run->name, head, &c, err);
+        struct state_counters now = counters(s);
+        struct state_counters added = counters_since(&now, &s->stored);
+        int rc = state_checkpoint(run->state, run->name, head, &added, err);
         if (rc < 0)
             return rc;
         run->confirmed = head;
+        s->stored = now;
     }
     return finish_catch_up(run, err);
 }
@@ -339,7 +351,7 @@ static int check_same_server(struct run *run, struct repl *repl, struct err *err
 static int open_stream(struct stream *s, struct err *err) {
     struct run *run = s->run;
     int rc = 0;
-    _cleanup_(mem_freep) char *app = mem_printf("%s receiver", run->app_prefix);
+    _cleanup_(mem_freep) char *app = mem_printf("%s receiver;", run->app_prefix);
     if (!run->pg)
         rc = pg_connect(run->conf->source.uri, PG_SQL, run->app_prefix, &run->pg, err);
     if (rc == 0)

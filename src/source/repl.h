@@ -18,6 +18,9 @@ int repl_open(const char *uri, const char *app, struct repl **ret_repl, struct e
 void repl_free(struct repl *r);
 DEFINE_CLEANUP(struct repl *, repl_free)
 
+/* The session, for ordinary statements before the stream starts. Borrowed. */
+struct pg *repl_session(struct repl *r);
+
 struct repl_identity {
     char system_id[24]; /* decimal */
     uint32_t timeline;

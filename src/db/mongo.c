@@ -1,0 +1,240 @@
+#include "db/mongo_session.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+
+static void ignore_log(mongoc_log_level_t level, const char *domain, const char *message,
+                       void *context) {
+    (void)level;
+    (void)domain;
+    (void)message;
+    (void)context;
+}
+
+void mongo_global_init(void) {
+    mongoc_init();
+    mongoc_log_set_handler(ignore_log, NULL);
+}
+
+void mongo_global_cleanup(void) {
+    mongoc_cleanup();
+}
+
+/* ---- connecting ---- */
+
+/* libmongoc's defaults are long for a program that must say soon what is wrong, or endless. */
+static void set_defaults(mongoc_uri_t *uri) {
+    static const struct {
+        const char *option;
+        int32_t ms;
+    } defaults[] = {{MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 10000},
+                    {MONGOC_URI_CONNECTTIMEOUTMS, 10000},
+                    {MONGOC_URI_SOCKETTIMEOUTMS, 120000}};
+    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++)
+        if (!mongoc_uri_has_option(uri, defaults[i].option))
+            mongoc_uri_set_option_as_int32(uri, defaults[i].option, defaults[i].ms);
+    /* What documents depend on is ours to say, whatever the URI says. */
+    mongoc_uri_set_option_as_bool(uri, MONGOC_URI_RETRYWRITES, true);
+}
+
+static void set_concerns(mongoc_client_t *client) {
+    mongoc_write_concern_t *write = mongoc_write_concern_new();
+    mongoc_write_concern_set_w(write, MONGOC_WRITE_CONCERN_W_MAJORITY);
+    mongoc_write_concern_set_journal(write, true);
+    mongoc_client_set_write_concern(client, write);
+    mongoc_write_concern_destroy(write);
+    mongoc_read_concern_t *read = mongoc_read_concern_new();
+    mongoc_read_concern_set_level(read, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    mongoc_client_set_read_concern(client, read);
+    mongoc_read_concern_destroy(read);
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+    mongoc_client_set_read_prefs(client, primary);
+    mongoc_read_prefs_destroy(primary);
+}
+
+int mongo_connect(const char *uri_text, const char *app, struct mongo **ret_mongo,
+                  struct err *err) {
+    bson_error_t ignored; /* its text may repeat the URI, password and all */
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(uri_text, &ignored);
+    if (!uri)
+        return err_set(err, ERR_CONF,
+                       "target.uri is not a connection URI of MongoDB: "
+                       "mongodb://host:27017/?replicaSet=rs0");
+    set_defaults(uri);
+    mongoc_client_t *client = mongoc_client_new_from_uri(uri);
+    mongoc_uri_destroy(uri);
+    if (!client)
+        return err_set(err, ERR_CONF, "target.uri asks for something this libmongoc cannot do");
+    mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
+    mongoc_client_set_appname(client, app);
+    set_concerns(client);
+    struct mongo *m = mem_zalloc(1, sizeof *m);
+    m->client = client;
+    *ret_mongo = m;
+    return 0;
+}
+
+void mongo_free(struct mongo *m) {
+    if (!m)
+        return;
+    mongoc_client_destroy(m->client);
+    free(m);
+}
+
+/* ---- commands ---- */
+
+static enum mongo_verdict client_verdict(const bson_error_t *e) {
+    switch (e->domain) {
+    case MONGOC_ERROR_SERVER_SELECTION:
+        return MONGO_RETRY; /* nothing was sent */
+    case MONGOC_ERROR_STREAM:
+    case MONGOC_ERROR_PROTOCOL:
+        return MONGO_AMBIGUOUS;
+    default:
+        return MONGO_REFUSED;
+    }
+}
+
+/* Authentication that fails in the handshake is reported as "no suitable servers"; it stays so. */
+static bool is_authentication(const bson_error_t *e) {
+    return e->domain == MONGOC_ERROR_CLIENT && e->code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
+}
+
+static enum mongo_verdict describe(const bson_error_t *e, struct mongo_failure *failure) {
+    if (e->domain == MONGOC_ERROR_SERVER || e->domain == MONGOC_ERROR_WRITE_CONCERN)
+        failure->verdict = mongo_code_verdict((int)e->code);
+    else
+        failure->verdict = is_authentication(e) ? MONGO_REFUSED : client_verdict(e);
+    failure->code = e->domain == MONGOC_ERROR_SERVER ? (int)e->code : 0;
+    if (failure->verdict == MONGO_OK)
+        failure->verdict = MONGO_REFUSED; /* an error without a code is still one */
+    (failure->verdict == MONGO_REFUSED ? err_set : err_set_retriable)(
+        &failure->err, ERR_UNREACHABLE, "target: %s", e->message);
+    return failure->verdict;
+}
+
+enum mongo_verdict mongo_command(struct mongo *m, const char *database, const bson_t *command,
+                                 bson_t *reply, struct mongo_failure *failure) {
+    bson_error_t e = {0};
+    *failure = (struct mongo_failure){0};
+    if (mongoc_client_write_command_with_opts(m->client, database, command, NULL, reply, &e))
+        return MONGO_OK;
+    /* Errors of single documents are the caller's to read in the reply. */
+    bson_iter_t it;
+    if (bson_iter_init_find(&it, reply, "ok") && bson_iter_as_bool(&it) &&
+        (bson_has_field(reply, "writeErrors") || bson_has_field(reply, "writeConcernError")))
+        return MONGO_OK;
+    return describe(&e, failure);
+}
+
+int mongo_fail(const struct mongo_failure *failure, const char *what, struct err *err) {
+    if (err)
+        *err = failure->err;
+    return err_prefix(err, "%s", what);
+}
+
+/* ---- helpers ---- */
+
+/* Runs a command whose only news is whether it failed; `fine` is an error code that is none. */
+static int run_simple(struct mongo *m, const char *database, const bson_t *command, int fine,
+                      const char *what, struct err *err) {
+    bson_t reply;
+    struct mongo_failure failure;
+    enum mongo_verdict v = mongo_command(m, database, command, &reply, &failure);
+    bson_destroy(&reply);
+    if (v == MONGO_OK || (fine && failure.code == fine))
+        return 0;
+    return mongo_fail(&failure, what, err);
+}
+
+int mongo_server_info(struct mongo *m, struct mongo_server *ret, struct err *err) {
+    struct mongo_server info = {.max_document = 16 * 1024 * 1024};
+    bson_error_t e = {0};
+    bson_iter_t it;
+    for (int step = 0; step < 2; step++) {
+        bson_t reply;
+        bson_t *command = BCON_NEW(step ? "buildInfo" : "hello", BCON_INT32(1));
+        bool ok = mongoc_client_command_simple(m->client, "admin", command, NULL, &reply, &e);
+        bson_destroy(command);
+        if (!ok) {
+            struct mongo_failure failure = {0};
+            bson_destroy(&reply);
+            (void)describe(&e, &failure);
+            return mongo_fail(&failure, "cannot connect to the target", err);
+        }
+        if (step && bson_iter_init_find(&it, &reply, "version") && BSON_ITER_HOLDS_UTF8(&it))
+            (void)snprintf(info.version, sizeof info.version, "%s", bson_iter_utf8(&it, NULL));
+        if (!step && bson_iter_init_find(&it, &reply, "setName") && BSON_ITER_HOLDS_UTF8(&it))
+            (void)snprintf(info.set_name, sizeof info.set_name, "%s", bson_iter_utf8(&it, NULL));
+        if (!step && bson_iter_init_find(&it, &reply, "maxBsonObjectSize"))
+            info.max_document = (int32_t)bson_iter_as_int64(&it);
+        bson_destroy(&reply);
+    }
+    *ret = info;
+    return 0;
+}
+
+#define CODE_NAMESPACE_EXISTS 48
+#define CODE_NAMESPACE_NOT_FOUND 26
+
+int mongo_create_collection(struct mongo *m, const char *database, const char *collection,
+                            struct err *err) {
+    bson_t *command = BCON_NEW("create", BCON_UTF8(collection));
+    int rc = run_simple(m, database, command, CODE_NAMESPACE_EXISTS, "create collection", err);
+    bson_destroy(command);
+    return rc;
+}
+
+static int found_one(void *context, const bson_t *document, struct err *err) {
+    (void)document;
+    (void)err;
+    *(bool *)context = false;
+    return 0;
+}
+
+int mongo_is_empty(struct mongo *m, const char *database, const char *collection, bool *ret_empty,
+                   struct err *err) {
+    bson_t filter = BSON_INITIALIZER;
+    *ret_empty = true;
+    return mongo_find(m, database, collection, &filter, NULL, NULL, 1, found_one, ret_empty, err);
+}
+
+int mongo_delete_all(struct mongo *m, const char *database, const char *collection,
+                     struct err *err) {
+    bson_t *command = BCON_NEW("delete", BCON_UTF8(collection), "deletes", "[", "{", "q", "{", "}",
+                               "limit", BCON_INT32(0), "}", "]", "writeConcern", "{", "w",
+                               BCON_UTF8("majority"), "j", BCON_BOOL(true), "}");
+    int rc =
+        run_simple(m, database, command, CODE_NAMESPACE_NOT_FOUND, "delete all documents", err);
+    bson_destroy(command);
+    return rc;
+}
+
+int mongo_find(struct mongo *m, const char *database, const char *collection, const bson_t *filter,
+               const bson_t *projection, const bson_t *sort, int64_t limit, mongo_document_fn fn,
+               void *context, struct err *err) {
+    bson_t opts = BSON_INITIALIZER;
+    bson_error_t e = {0};
+    const bson_t *document;
+    int rc = 0;
+    if (projection)
+        BSON_APPEND_DOCUMENT(&opts, "projection", projection);
+    if (sort)
+        BSON_APPEND_DOCUMENT(&opts, "sort", sort);
+    if (limit)
+        BSON_APPEND_INT64(&opts, "limit", limit);
+    mongoc_collection_t *c = mongoc_client_get_collection(m->client, database, collection);
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, filter, &opts, NULL);
+    while (rc == 0 && mongoc_cursor_next(cursor, &document))
+        rc = fn(context, document, err);
+    if (rc == 0 && mongoc_cursor_error(cursor, &e)) {
+        struct mongo_failure failure = {0};
+        (void)describe(&e, &failure);
+        rc = mongo_fail(&failure, collection, err);
+    }
+    mongoc_cursor_destroy(cursor);
+    mongoc_collection_destroy(c);
+    bson_destroy(&opts);
+    return rc;
+}

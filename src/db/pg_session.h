@@ -1,0 +1,32 @@
+/*
+ * What the files of a PostgreSQL session share. Private to db/.
+ */
+#ifndef BANYAN_DB_PG_SESSION_H
+#define BANYAN_DB_PG_SESSION_H
+
+#include "db/pg.h"
+
+/* One row of COPY: PostgreSQL's own limit for a value is 1 GB, ours for a row is this. */
+#define PG_ROW_MAX ((size_t)1024 * 1024 * 1024)
+
+struct pg {
+    PGconn *conn;
+    char *copy_line; /* of pg_copy_next */
+    char sqlstate[6];
+};
+
+/* Sends one statement (count 0: simple protocol) and gives its last result, which the caller
+ * clears. Errors as pg_exec. */
+int pg_run(struct pg *pg, const char *sql, size_t count, const struct span *params, PGresult **ret,
+           struct err *err) must_check;
+
+/* Waits until the socket has something; ends with ERR_STOPPED when the stop is forced. */
+int pg_wait_readable(struct pg *pg, struct err *err) must_check;
+
+/* The error that a result holds, by SQLSTATE. */
+int pg_result_error(struct pg *pg, const PGresult *r, struct err *err);
+/* The connection itself failed: retriable. */
+int pg_lost(struct pg *pg, struct err *err);
+void pg_cancel(struct pg *pg);
+
+#endif

@@ -1,0 +1,105 @@
+/* Replication slots (PostgreSQL 15 docs, 54.19 "pg_replication_slots", 55.4). */
+#include "source/repl.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SLOT_NAME_MAX 63
+
+/* What PostgreSQL takes: lower case letters, digits, underscores. */
+static int check_name(const char *slot, struct err *err) {
+    size_t n = strlen(slot);
+    if (n < 1 || n > SLOT_NAME_MAX || strspn(slot, "abcdefghijklmnopqrstuvwxyz0123456789_") != n)
+        return err_set(err, ERR_CONF,
+                       "slot name '%s' is not one PostgreSQL takes: 1 to %d lower case letters, "
+                       "digits and underscores; correct source.slot",
+                       slot, SLOT_NAME_MAX);
+    return 0;
+}
+
+static int read_created(struct pg *pg, const struct pg_result *created, struct repl_new_slot *ret,
+                        struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    if (pg_rows(created) != 1 || !lsn_parse(pg_value(created, 0, 1), &ret->consistent_lsn))
+        return err_set(err, ERR_WIRE, "the source's answer to CREATE_REPLICATION_SLOT is not one");
+    int rc = pg_exec(pg, "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())",
+                     &r, err);
+    if (rc == 0)
+        ret->snapshot_xmax = strtoull(pg_value(r, 0, 0).ptr, NULL, 10);
+    return rc;
+}
+
+/* The slot lives on whatever becomes of the transaction whose snapshot it sets. */
+int repl_create_slot(struct repl *r, const char *slot, struct repl_new_slot *ret, struct err *err) {
+    struct pg *pg = repl_session(r);
+    _cleanup_(pg_result_freep) struct pg_result *created = NULL;
+    _cleanup_(buf_release) struct buf sql = {.max = 4096};
+    int rc = check_name(slot, err);
+    if (rc == 0)
+        rc = pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
+    if (rc < 0)
+        return rc;
+    buf_add_text(&sql, "CREATE_REPLICATION_SLOT ");
+    pg_add_ident(&sql, slot);
+    buf_add_text(&sql, pg_server_version(pg) >= 170000
+                           ? " LOGICAL pgoutput (SNAPSHOT 'use', FAILOVER)"
+                           : " LOGICAL pgoutput USE_SNAPSHOT");
+    struct repl_new_slot made = {0};
+    rc = pg_exec(pg, buf_text(&sql), &created, err);
+    if (rc == 0)
+        rc = read_created(pg, created, &made, err);
+    if (rc == 0)
+        rc = pg_exec(pg, "COMMIT", NULL, err);
+    if (rc < 0)
+        return err_prefix(err, "create replication slot %s", slot);
+    *ret = made;
+    return 0;
+}
+
+/* Columns came with versions: wal_status 13, conflicting 16, invalidation_reason 17. */
+static const char *info_sql(int version) {
+#define INFO_COLUMNS                                                                               \
+    "SELECT active, coalesce(active_pid, 0), plugin, coalesce(database, ''), restart_lsn, "        \
+    "confirmed_flush_lsn, "
+#define INFO_FROM " FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"
+    if (version >= 170000)
+        return INFO_COLUMNS "coalesce(wal_status, ''), invalidation_reason IS NOT NULL" INFO_FROM;
+    if (version >= 160000)
+        return INFO_COLUMNS "coalesce(wal_status, ''), coalesce(conflicting, false)" INFO_FROM;
+    if (version >= 130000)
+        return INFO_COLUMNS "coalesce(wal_status, ''), false" INFO_FROM;
+    return INFO_COLUMNS "'', false" INFO_FROM;
+}
+
+static void copy_text(struct span from, char *to, size_t size) {
+    (void)snprintf(to, size, "%.*s", SPAN_ARG(from));
+}
+
+int repl_slot_info(struct pg *pg, const char *slot, struct repl_slot_info *ret, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    struct span params[] = {span_of(slot)};
+    int rc = pg_query(pg, info_sql(pg_server_version(pg)), 1, params, &r, err);
+    if (rc < 0)
+        return rc;
+    *ret = (struct repl_slot_info){0};
+    if (pg_rows(r) == 0)
+        return 0;
+    ret->exists = true;
+    ret->active = span_is(pg_value(r, 0, 0), "t");
+    ret->active_pid = (int)strtol(pg_value(r, 0, 1).ptr, NULL, 10);
+    copy_text(pg_value(r, 0, 2), ret->plugin, sizeof ret->plugin);
+    copy_text(pg_value(r, 0, 3), ret->database, sizeof ret->database);
+    copy_text(pg_value(r, 0, 6), ret->wal_status, sizeof ret->wal_status);
+    if (pg_value(r, 0, 4).ptr && !lsn_parse(pg_value(r, 0, 4), &ret->restart_lsn))
+        return err_set(err, ERR_WIRE, "restart_lsn of slot %s is not a position", slot);
+    if (pg_value(r, 0, 5).ptr && !lsn_parse(pg_value(r, 0, 5), &ret->confirmed_flush_lsn))
+        return err_set(err, ERR_WIRE, "confirmed_flush_lsn of slot %s is not a position", slot);
+    ret->invalidated = span_is(pg_value(r, 0, 7), "t") || strcmp(ret->wal_status, "lost") == 0;
+    return 0;
+}
+
+int repl_drop_slot(struct pg *pg, const char *slot, struct err *err) {
+    struct span params[] = {span_of(slot)};
+    int rc = pg_query(pg, "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, params, NULL, err);
+    return rc < 0 ? err_prefix(err, "drop replication slot %s", slot) : 0;
+}
