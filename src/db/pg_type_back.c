@@ -392,3 +392,22 @@ bool pg_type_back_agrees(const struct pg_type *type, enum pg_retype retype,
     }
     return false;
 }
+
+static bool numeric_key_agrees(const struct back *b) {
+    bson_decimal128_t d;
+    if (!BSON_ITER_HOLDS_DECIMAL128(b->value) || !bson_iter_decimal128(b->value, &d))
+        return numeric_agrees(b);
+    back_decimal_text(&d, b->out);
+    bool negative_zero = d.high >> 63 && strspn(buf_text(b->out), "-0.") == b->out->len;
+    return !negative_zero && (same_number(buf_span(b->out), b->text) || made_is_text(b));
+}
+
+bool pg_type_back_key_agrees(const struct pg_type *type, const struct conf_types *policy,
+                             const bson_iter_t *value, struct span text, struct buf *back) {
+    const struct back b = {type, policy, value, text, back};
+    buf_clear(back);
+    (void)buf_reserve(back, 1);
+    if (type->kind == PG_KIND_INT32)
+        return int64_agrees(&b);
+    return type->kind == PG_KIND_NUMERIC ? numeric_key_agrees(&b) : natural_agrees(&b);
+}

@@ -15,4 +15,9 @@ bool pg_type_back_agrees(const struct pg_type *type, enum pg_retype retype,
                          const struct conf_types *policy, const bson_iter_t *value,
                          struct span text, struct buf *back);
 
+/* Same for a key value inside `_id`, which is canonical (model/canon.h): integers are int64,
+ * numeric is compared by value without its scale. */
+bool pg_type_back_key_agrees(const struct pg_type *type, const struct conf_types *policy,
+                             const bson_iter_t *value, struct span text, struct buf *back);
+
 #endif

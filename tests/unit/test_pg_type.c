@@ -236,7 +236,8 @@ static void floats(void **state) {
               {&t_float8, "-Infinity", DBL("-Infinity")}, {&t_float8, "inf", NOTHING},
               {&t_float8, "1e999", NOTHING}, {&t_float8, "", NOTHING}, {&t_float8, "1x", NOTHING},
               {&t_float8, "0x1p3", NOTHING}, {&t_float8, "1.5 ", NOTHING});
-    unsigned seed = (unsigned)(getenv("SEED") ? atoi(getenv("SEED")) : 20231123);
+    const char *given = getenv("SEED");
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : 20231123;
     print_message("# seed %u\n", seed);
     srandom(seed);
     for (int i = 0; i < 20000; i++) {

@@ -286,19 +286,21 @@ static void random_numeric(char *text) {
         memmove(text, text + 1, strlen(text)); /* PostgreSQL has no -0 */
 }
 
-static void random_timestamp(char *text, const char *zone) {
+static void random_timestamp(char text[256], const char *zone) {
+    const size_t size = 256;
     int year = below(4) ? 1900 + below(200) : 1 + below(294275), micros = below(1000000);
-    int n = sprintf(text, "%04d-%02d-%02d %02d:%02d:%02d", year, 1 + below(12), 1 + below(28),
-                    below(24), below(60), below(60));
+    int n = snprintf(text, size, "%04d-%02d-%02d %02d:%02d:%02d", year, 1 + below(12),
+                     1 + below(28), below(24), below(60), below(60));
     if (below(3)) {
-        n += sprintf(text + n, ".%06d", below(2) ? micros : micros / 1000 * 1000);
+        n +=
+            snprintf(text + n, size - (size_t)n, ".%06d", below(2) ? micros : micros / 1000 * 1000);
         while (text[n - 1] == '0')
             n--;
         n -= text[n - 1] == '.';
     }
-    n += sprintf(text + n, "%s", zone);
+    n += snprintf(text + n, size - (size_t)n, "%s", zone);
     if (year < 4713 && below(5) == 0)
-        sprintf(text + n, " BC");
+        (void)snprintf(text + n, size - (size_t)n, " BC");
 }
 
 static void random_json(struct buf *b, int depth) {
@@ -367,12 +369,47 @@ static void random_values_agree(void **state) {
     }
 }
 
+static bool key_agrees(const struct pg_type *type, const char *from, const char *text) {
+    _cleanup_(buf_release) struct buf doc = {.max = 4096}, key = {.max = 4096},
+                                      back = {.max = 4096};
+    struct bsonw w;
+    bson_iter_t it;
+    assert_true(make(type, PG_RETYPE_NONE, &policies[0], span_of(from), &doc));
+    assert_true(bson_iter_init_from_data(&it, (const uint8_t *)doc.data, doc.len));
+    assert_true(bson_iter_next(&it));
+    bsonw_begin(&w, &key);
+    canon_append(&w, SPAN_LIT("_id"), &it);
+    bsonw_end(&w);
+    assert_true(bson_iter_init_from_data(&it, (const uint8_t *)key.data, key.len));
+    assert_true(bson_iter_next(&it));
+    return pg_type_back_key_agrees(type, &policies[0], &it, span_of(text), &back);
+}
+
+static void canonical_keys_agree(void **state) {
+    (void)state;
+    static const char *const numbers[] = {"0",        "0.00",      "1.50",  "-1.5",
+                                          "100",      "-100.00",   "0.001", "NaN",
+                                          "Infinity", "-Infinity", LONG};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        assert_true(key_agrees(&t_numeric, numbers[i], numbers[i]));
+        assert_false(key_agrees(&t_numeric, numbers[i], "7"));
+    }
+    assert_true(key_agrees(&t_numeric, "1.50", "1.5000"));
+    assert_false(key_agrees(&t_numeric, "1.5", "-1.5"));
+    assert_true(key_agrees(&t_int4, "-5", "-5"));
+    assert_false(key_agrees(&t_int4, "-5", "5"));
+    assert_true(key_agrees(&t_uuid, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                           "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"));
+    assert_false(key_agrees(&t_text, "a", "b"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_values_agree_and_others_do_not),
         cmocka_unit_test(altered_bits_disagree),
         cmocka_unit_test(other_types_disagree),
         cmocka_unit_test(random_values_agree),
+        cmocka_unit_test(canonical_keys_agree),
     };
     return cmocka_run_group_tests_name("pg_type_back", tests, NULL, NULL);
 }
