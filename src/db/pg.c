@@ -9,30 +9,16 @@
 #include <string.h>
 
 #define WAIT_MS 200
-
-/* What changes the text form of a value, and what would end a session that works long. */
-static const char pin_all[] =
-    "SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; "
-    "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; "
-    "SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; SET row_security = off; "
-    "SET search_path = ''; SET statement_timeout = 0; SET lock_timeout = 0; "
-    "SET idle_in_transaction_session_timeout = 0";
-static const char pin_from_14[] = "SET idle_session_timeout = 0";
-static const char pin_from_17[] = "SET transaction_timeout = 0";
-
-static void ignore_notice(void *context, const PGresult *r) {
-    (void)context;
-    (void)r;
-}
+#define WAIT_ENCRYPTED_MS 20
 
 /* libpq's text, one line, without the trailing full stop and line break. */
-static void one_line(const char *text, char *out, size_t size) {
+void pg_one_line(const char *text, char *out, size_t size) {
     (void)snprintf(out, size, "%s", text ? text : "");
     size_t n = strlen(out);
     while (n && (out[n - 1] == '\n' || out[n - 1] == ' ' || out[n - 1] == '.'))
         out[--n] = '\0';
     for (char *p = out; *p; p++)
-        if (*p == '\n' || *p == '\t')
+        if ((unsigned char)*p < ' ')
             *p = ' ';
 }
 
@@ -40,7 +26,7 @@ static void one_line(const char *text, char *out, size_t size) {
 
 /* Classes that pass by themselves (PostgreSQL 15 docs, appendix A): connection, rollback,
  * resources, intervention, and an object that is in use. */
-static bool state_passes(const char *sqlstate) {
+bool pg_state_passes(const char *sqlstate) {
     static const char *const classes[] = {"08", "40", "53"};
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (strncmp(sqlstate, classes[i], 2) == 0)
@@ -54,7 +40,7 @@ static bool state_passes(const char *sqlstate) {
 
 int pg_lost(struct pg *pg, struct err *err) {
     char text[ERR_TEXT_MAX / 2];
-    one_line(PQerrorMessage(pg->conn), text, sizeof text);
+    pg_one_line(PQerrorMessage(pg->conn), text, sizeof text);
     return err_set_retriable(err, ERR_UNREACHABLE, "connection to the source is lost: %s", text);
 }
 
@@ -64,8 +50,8 @@ int pg_result_error(struct pg *pg, const PGresult *r, struct err *err) {
         return pg_lost(pg, err);
     (void)snprintf(pg->sqlstate, sizeof pg->sqlstate, "%s", state);
     char text[ERR_TEXT_MAX / 2];
-    one_line(PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), text, sizeof text);
-    if (state_passes(state))
+    pg_one_line(PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY), text, sizeof text);
+    if (pg_state_passes(state))
         return err_set_retriable(err, ERR_UNREACHABLE, "source: %s (SQLSTATE %s)", text, state);
     return err_set(err, ERR_UNREACHABLE, "source: %s (SQLSTATE %s)", text, state);
 }
@@ -74,80 +60,7 @@ const char *pg_sqlstate(const struct pg *pg) {
     return pg->sqlstate;
 }
 
-/* ---- connecting ---- */
-
-/* Wrong passwords and unknown databases stay wrong; all else may pass. */
-static bool connect_may_pass(const char *text) {
-    static const char *const final[] = {"password authentication failed",
-                                        "no password supplied",
-                                        "does not exist",
-                                        "no pg_hba.conf entry",
-                                        "certificate",
-                                        "SSL error",
-                                        "permission denied",
-                                        "authentication",
-                                        "not permitted",
-                                        "does not support SSL",
-                                        "must be superuser or replication role"};
-    for (size_t i = 0; i < sizeof final / sizeof *final; i++)
-        if (strstr(text, final[i]))
-            return false;
-    return true;
-}
-
-static int connect_error(const struct pg *pg, struct err *err) {
-    char text[ERR_TEXT_MAX / 2];
-    one_line(PQerrorMessage(pg->conn), text, sizeof text);
-    if (connect_may_pass(text))
-        return err_set_retriable(err, ERR_UNREACHABLE, "cannot connect to the source: %s", text);
-    return err_set(err, ERR_UNREACHABLE, "cannot connect to the source: %s", text);
-}
-
-/* libpq's own error for a broken URI repeats it, password and all: so it is not shown. */
-static int check_uri(const char *uri, struct err *err) {
-    char *message = NULL;
-    PQconninfoOption *options = PQconninfoParse(uri, &message);
-    PQfreemem(message);
-    if (!options)
-        return err_set(
-            err, ERR_CONF,
-            "source.uri is not a connection URI of libpq: postgresql://user@host/database");
-    PQconninfoFree(options);
-    return 0;
-}
-
-static int pin(struct pg *pg, struct err *err) {
-    int rc = pg_exec(pg, pin_all, NULL, err);
-    if (rc == 0 && pg_server_version(pg) >= 140000)
-        rc = pg_exec(pg, pin_from_14, NULL, err);
-    if (rc == 0 && pg_server_version(pg) >= 170000)
-        rc = pg_exec(pg, pin_from_17, NULL, err);
-    return rc;
-}
-
-int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **ret_pg,
-               struct err *err) {
-    int rc = check_uri(uri, err);
-    if (rc < 0)
-        return rc;
-    /* Behind `dbname`, which the URI expands, later keywords win; those before it are defaults. */
-    const char *keys[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
-                          "keepalives_count", "tcp_user_timeout", "dbname",
-                          "application_name", "replication",      NULL};
-    const char *values[] = {
-        "10", "30", "10", "3", "60000", uri, app, mode == PG_REPLICATION ? "database" : NULL, NULL};
-    _cleanup_(pg_freep) struct pg *pg = mem_zalloc(1, sizeof *pg);
-    pg->conn = PQconnectdbParams(keys, values, 1);
-    if (!pg->conn || PQstatus(pg->conn) != CONNECTION_OK)
-        return connect_error(pg, err);
-    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
-    rc = pin(pg, err);
-    if (rc < 0)
-        return rc;
-    *ret_pg = pg;
-    pg = NULL;
-    return 0;
-}
+/* ---- session ---- */
 
 void pg_free(struct pg *pg) {
     if (!pg)
@@ -176,18 +89,27 @@ void pg_cancel(struct pg *pg) {
     PQfreeCancel(cancel);
 }
 
+void pg_end_on_stop(struct pg *pg, bool first_request) {
+    pg->ends_early = first_request;
+}
+
 int pg_wait_readable(struct pg *pg, struct err *err) {
+    /* What the TLS library has read ahead is not on the socket: poll cannot see it, so the caller
+     * looks again soon. */
+    bool encrypted = PQsslInUse(pg->conn) || PQgssEncInUse(pg->conn);
     for (;;) {
         struct pollfd p = {.fd = PQsocket(pg->conn), .events = POLLIN};
-        int n = poll(&p, 1, WAIT_MS);
+        int n = poll(&p, 1, encrypted ? WAIT_ENCRYPTED_MS : WAIT_MS);
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
             return pg_lost(pg, err);
-        if (stop_forced()) {
+        if (stop_forced() || (pg->ends_early && stop_requested())) {
             pg_cancel(pg);
             return err_set(err, ERR_STOPPED, "stopped while the source was working");
         }
+        if (encrypted)
+            return 0;
     }
 }
 
@@ -233,6 +155,9 @@ int pg_run(struct pg *pg, const char *sql, size_t count, const struct span *para
     PGresult *last = NULL;
     int failed = 0;
     pg->sqlstate[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        if (params[i].len && memchr(params[i].ptr, '\0', params[i].len))
+            return err_set(err, ERR_VALUE, "a value holds a NUL, which PostgreSQL does not have");
     if (!send_statement(pg, sql, count, params))
         return pg_lost(pg, err);
     for (;;) {

@@ -23,7 +23,8 @@ struct pg_result;
 enum pg_mode { PG_SQL, PG_REPLICATION };
 
 /* `app` becomes application_name. Errors never hold the password. ERR_UNREACHABLE, retriable where
- * waiting may help (refused, starting up, too many connections, cut), not for wrong passwords. */
+ * waiting may help (refused, starting up, too many connections, cut); ERR_ACCESS when the server
+ * does not let us in; ERR_CONF for a URI that cannot be. */
 int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **ret_pg,
                struct err *err) must_check;
 void pg_free(struct pg *pg);
@@ -32,6 +33,10 @@ DEFINE_CLEANUP(struct pg *, pg_free)
 /* The libpq connection, for the replication protocol (source/). Borrowed. */
 PGconn *pg_conn(struct pg *pg);
 int pg_server_version(const struct pg *pg); /* 150004 for 15.4 */
+
+/* Waits of this session end with ERR_STOPPED when the stop is forced; with `first_request` already
+ * when it is asked for. For waits before which nothing is under way. */
+void pg_end_on_stop(struct pg *pg, bool first_request);
 
 /* One statement, or several without results in one simple query. ret_result may be NULL. An error
  * carries the server's message and SQLSTATE; `retriable` is set for classes 08, 53, 57 (but
@@ -63,7 +68,8 @@ void pg_add_table(struct buf *b, const char *schema, const char *name);
  * COPY (...) TO STDOUT in text format, row by row: the one way Banyan reads rows in bulk.
  * pg_copy_next gives columns unescaped; spans are valid until the next call; ptr NULL is SQL NULL.
  * It returns 1 for a row, 0 at the end (the statement is then finished and was successful), or an
- * error. pg_copy_abort cancels and drains a COPY that was not read to its end.
+ * error, after which the COPY is over. pg_copy_abort cancels and drains a COPY that was not read to
+ * its end.
  */
 int pg_copy_start(struct pg *pg, const char *sql, struct err *err) must_check;
 int pg_copy_next(struct pg *pg, struct span *columns, size_t count, struct err *err) must_check;

@@ -9,6 +9,8 @@
 /* Names, types and keys of a database with very many tables still fit; see also PLAN limits. */
 #define CATALOG_MAX ((size_t)512 * 1024 * 1024)
 #define TYPE_DEPTH_MAX 16
+#define COLUMNS_MAX 1600 /* PostgreSQL 15 docs, appendix K */
+#define INDEX_ROWS_MAX 100000
 
 struct known_table {
     struct known_table *next;
@@ -62,6 +64,11 @@ static uint32_t get_oid(const struct pg_result *r, size_t row, size_t column) {
     return v.ptr ? (uint32_t)strtoul(v.ptr, NULL, 10) : 0;
 }
 
+static int64_t get_int64(const struct pg_result *r, size_t row, size_t column) {
+    struct span v = pg_value(r, row, column);
+    return v.ptr ? strtoll(v.ptr, NULL, 10) : 0;
+}
+
 static int get_int(const struct pg_result *r, size_t row, size_t column) {
     struct span v = pg_value(r, row, column);
     return v.ptr ? (int)strtol(v.ptr, NULL, 10) : 0;
@@ -88,10 +95,10 @@ static int query_oid(struct pg *pg, const char *sql, uint32_t oid, struct pg_res
 
 /* A row of pg_type; a domain's base is followed, so `kind` and `element` are of the base. */
 static const char type_sql[] =
-    "SELECT t.typtype, t.typbasetype, t.typelem, t.typcategory, "
+    "SELECT t.typtype, t.typbasetype, t.typelem, "
     "  coalesce(e.typdelim, t.typdelim), pg_catalog.format_type(t.oid, -1), "
     "  pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname), "
-    "  t.typname, t.typlen "
+    "  t.typname, e.typarray = t.oid "
     "FROM pg_catalog.pg_type t "
     "JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace "
     "LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem "
@@ -103,10 +110,9 @@ static int load_type(struct pg_catalog *c, struct pg *pg, uint32_t oid, int dept
 /* An extension's type has no fixed OID, so citext is known by its name. */
 static enum pg_kind kind_of(const struct pg_result *r, uint32_t oid) {
     char typtype = get_char(r, 0, 0);
-    bool variable = span_is(pg_value(r, 0, 8), "-1");
-    if (get_char(r, 0, 3) == 'A' && variable && get_oid(r, 0, 2))
+    if (get_bool(r, 0, 7)) /* int2vector and oidvector have elements, but a text of their own */
         return PG_KIND_ARRAY;
-    if (typtype == 'e' || span_is(pg_value(r, 0, 7), "citext"))
+    if (typtype == 'e' || span_is(pg_value(r, 0, 6), "citext"))
         return PG_KIND_TEXT;
     return pg_kind_of_builtin(oid);
 }
@@ -114,10 +120,10 @@ static enum pg_kind kind_of(const struct pg_result *r, uint32_t oid) {
 static int fill_type(struct pg_catalog *c, struct pg *pg, const struct pg_result *r, uint32_t oid,
                      int depth, struct pg_type *type, struct err *err) {
     *type = (struct pg_type){.oid = oid,
-                             .name = keep_text(c, pg_value(r, 0, 5)),
-                             .sql_name = keep_text(c, pg_value(r, 0, 6)),
+                             .name = keep_text(c, pg_value(r, 0, 4)),
+                             .sql_name = keep_text(c, pg_value(r, 0, 5)),
                              .kind = kind_of(r, oid),
-                             .delimiter = get_char(r, 0, 4)};
+                             .delimiter = get_char(r, 0, 3)};
     int rc = 0;
     if (get_char(r, 0, 0) == 'd') {
         const struct pg_type *base = NULL;
@@ -174,6 +180,9 @@ static int load_columns(struct pg_catalog *c, struct pg *pg, struct pg_table *t,
     int rc = query_oid(pg, column_sql, t->oid, &r, err);
     if (rc < 0)
         return rc;
+    if (pg_rows(r) > COLUMNS_MAX)
+        return err_set(err, ERR_WIRE, "table %s.%s has more than %d columns", t->schema, t->name,
+                       COLUMNS_MAX);
     struct pg_column *columns = keep(c, pg_rows(r), sizeof *columns);
     for (size_t i = 0; i < pg_rows(r); i++) {
         struct pg_column *column = &columns[i];
@@ -219,12 +228,15 @@ static int load_indexes(struct pg_catalog *c, struct pg *pg, struct pg_table *t,
     int rc = query_oid(pg, index_sql, t->oid, &r, err);
     if (rc < 0)
         return rc;
+    if (pg_rows(r) > INDEX_ROWS_MAX)
+        return err_set(err, ERR_LIMIT, "the indexes of table %s.%s have more than %d columns",
+                       t->schema, t->name, INDEX_ROWS_MAX);
     struct pg_index_info *indexes = keep(c, pg_rows(r), sizeof *indexes);
     uint32_t current = 0;
     struct pg_index_info *index = NULL;
     for (size_t i = 0; i < pg_rows(r); i++) {
         int column = column_by_attnum(t, get_int(r, i, 5));
-        if (get_oid(r, i, 0) != current) {
+        if (!index || get_oid(r, i, 0) != current) {
             current = get_oid(r, i, 0);
             index = &indexes[t->index_count++];
             index->name = keep_text(c, pg_value(r, i, 1));
@@ -233,7 +245,7 @@ static int load_indexes(struct pg_catalog *c, struct pg *pg, struct pg_table *t,
             index->replica_identity = get_bool(r, i, 4);
             index->columns = keep(c, PG_INDEX_COLUMNS_MAX, sizeof *index->columns);
         }
-        if (column < 0)
+        if (column < 0 || index->column_count == PG_INDEX_COLUMNS_MAX)
             return err_set(err, ERR_WIRE, "index %s has a column that %s.%s has not", index->name,
                            t->schema, t->name);
         ((int *)index->columns)[index->column_count++] = column;
@@ -245,6 +257,8 @@ static int load_indexes(struct pg_catalog *c, struct pg *pg, struct pg_table *t,
 static void set_keys(struct pg_catalog *c, struct pg_table *t) {
     for (size_t i = 0; i < t->index_count; i++) {
         const struct pg_index_info *index = &t->indexes[i];
+        if (!index->unique) /* deferrable: for a moment two rows may have one key */
+            continue;
         if (index->primary) {
             t->primary_key = index->columns;
             t->primary_key_count = index->column_count;
@@ -267,8 +281,11 @@ static void set_keys(struct pg_catalog *c, struct pg_table *t) {
 /* ---- tables ---- */
 
 static const char table_sql[] =
-    "SELECT c.oid, c.relkind, c.relreplident, c.reltuples::bigint, "
-    "  EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid) "
+    "SELECT c.oid, c.relkind, c.relreplident, "
+    /* before 14 a table that was never analysed has 0 rows in 0 pages */
+    "  CASE WHEN c.reltuples = 0 AND c.relpages = 0 THEN -1 ELSE c.reltuples::bigint END, "
+    "  c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = "
+    "c.oid) "
     "FROM pg_catalog.pg_class c "
     "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
     "WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
@@ -288,7 +305,7 @@ static int load_table(struct pg_catalog *c, struct pg *pg, const struct pg_resul
     t->name = keep_text(c, span_of(name));
     t->kind = get_char(r, 0, 1);
     t->replica_identity = get_char(r, 0, 2);
-    t->estimated_rows = strtoll(pg_value(r, 0, 3).ptr, NULL, 10);
+    t->estimated_rows = get_int64(r, 0, 3);
     t->inherits = get_bool(r, 0, 4);
     int rc = load_columns(c, pg, t, err);
     if (rc == 0)
@@ -386,7 +403,8 @@ int pg_catalog_similar_table(struct pg *pg, const char *schema, const char *name
         return rc;
     size_t best_distance = SIMILAR_MAX, best = 0;
     for (size_t i = 0; i < pg_rows(r); i++) {
-        size_t d = distance(wanted, pg_value(r, i, 0).ptr);
+        struct span found = pg_value(r, i, 0);
+        size_t d = found.ptr ? distance(wanted, found.ptr) : SIMILAR_MAX;
         if (d < best_distance) {
             best_distance = d;
             best = i;

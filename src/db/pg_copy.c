@@ -122,14 +122,18 @@ int pg_copy_next(struct pg *pg, struct span *columns, size_t count, struct err *
         return finish_copy(pg, err);
     if (len < -1)
         return pg_lost(pg, err);
-    if ((size_t)len > PG_ROW_MAX)
+    if ((size_t)len > PG_ROW_MAX) {
+        pg_copy_abort(pg);
         return err_set(err, ERR_LIMIT, "a row is longer than %zu bytes", PG_ROW_MAX);
+    }
     size_t text = (size_t)len;
     if (text && pg->copy_line[text - 1] == '\n')
         text--;
-    if (!pg_copy_split(pg->copy_line, text, columns, count))
+    if (!pg_copy_split(pg->copy_line, text, columns, count)) {
+        pg_copy_abort(pg);
         return err_set(err, ERR_WIRE, "a COPY row has not the %zu columns that were asked for",
                        count);
+    }
     return 1;
 }
 

@@ -1,5 +1,6 @@
 /*
- * What the files of a PostgreSQL session share. Private to db/.
+ * What the files of a PostgreSQL session share; also for source/repl.c, which speaks the
+ * replication protocol over one. Private to them.
  */
 #ifndef BANYAN_DB_PG_SESSION_H
 #define BANYAN_DB_PG_SESSION_H
@@ -13,6 +14,7 @@ struct pg {
     PGconn *conn;
     char *copy_line; /* of pg_copy_next */
     char sqlstate[6];
+    bool ends_early; /* see pg_end_on_stop */
 };
 
 /* Sends one statement (count 0: simple protocol) and gives its last result, which the caller
@@ -28,5 +30,11 @@ int pg_result_error(struct pg *pg, const PGresult *r, struct err *err);
 /* The connection itself failed: retriable. */
 int pg_lost(struct pg *pg, struct err *err);
 void pg_cancel(struct pg *pg);
+
+/* Whether errors of this SQLSTATE pass by themselves. */
+bool pg_state_passes(const char *sqlstate);
+
+/* libpq's text as one line, without the trailing full stop and line break. */
+void pg_one_line(const char *text, char *out, size_t size);
 
 #endif

@@ -3,6 +3,14 @@
 
 #include <stdlib.h>
 
+#define SQL_MAX ((size_t)16 * 1024 * 1024)
+
+static int run(struct pg *pg, struct buf *sql, struct err *err) {
+    if (!buf_ok(sql))
+        return err_set(err, ERR_LIMIT, "its list of tables is longer than %zu bytes", SQL_MAX);
+    return pg_exec(pg, buf_text(sql), NULL, err);
+}
+
 static void add_tables(struct buf *sql, const struct repl_publication_table *tables, size_t count) {
     for (size_t i = 0; i < count; i++) {
         buf_add_text(sql, i ? ", ONLY " : "ONLY ");
@@ -12,24 +20,24 @@ static void add_tables(struct buf *sql, const struct repl_publication_table *tab
 
 static int create(struct pg *pg, const char *publication,
                   const struct repl_publication_table *tables, size_t count, struct err *err) {
-    _cleanup_(buf_release) struct buf sql = {.max = 16 * 1024 * 1024};
+    _cleanup_(buf_release) struct buf sql = {.max = SQL_MAX};
     buf_add_text(&sql, "CREATE PUBLICATION ");
     pg_add_ident(&sql, publication);
     buf_add_text(&sql, " FOR TABLE ");
     add_tables(&sql, tables, count);
     buf_add_text(&sql, " WITH (publish = 'insert, update, delete, truncate')");
-    return pg_exec(pg, buf_text(&sql), NULL, err);
+    return run(pg, &sql, err);
 }
 
 /* Only what differs is changed: ALTER PUBLICATION takes locks that an unchanged one need not. */
 static int set_tables(struct pg *pg, const char *publication,
                       const struct repl_publication_table *tables, size_t count, struct err *err) {
-    _cleanup_(buf_release) struct buf sql = {.max = 16 * 1024 * 1024};
+    _cleanup_(buf_release) struct buf sql = {.max = SQL_MAX};
     buf_add_text(&sql, "ALTER PUBLICATION ");
     pg_add_ident(&sql, publication);
     buf_add_text(&sql, " SET TABLE ");
     add_tables(&sql, tables, count);
-    return pg_exec(pg, buf_text(&sql), NULL, err);
+    return run(pg, &sql, err);
 }
 
 static int set_options(struct pg *pg, const char *publication, struct err *err) {
@@ -40,7 +48,7 @@ static int set_options(struct pg *pg, const char *publication, struct err *err) 
     if (pg_server_version(pg) >= 130000)
         buf_add_text(&sql, ", publish_via_partition_root = false");
     buf_add_char(&sql, ')');
-    return pg_exec(pg, buf_text(&sql), NULL, err);
+    return run(pg, &sql, err);
 }
 
 static bool has_table(const struct pg_result *r, const struct repl_publication_table *t) {
@@ -50,7 +58,8 @@ static bool has_table(const struct pg_result *r, const struct repl_publication_t
     return false;
 }
 
-/* Row filters and column lists (15 and later) would hide changes. */
+/* Row filters and column lists would hide changes. Both and whole schemas come with 15; SET TABLE
+ * drops all of them. */
 static bool is_filtered(const struct pg_result *r) {
     for (size_t i = 0; i < pg_rows(r); i++)
         if (span_is(pg_value(r, i, 2), "t"))
@@ -63,7 +72,9 @@ static int read_tables(struct pg *pg, const char *publication, struct pg_result 
     struct span params[] = {span_of(publication)};
     const char *filtered =
         pg_server_version(pg) >= 150000
-            ? "SELECT n.nspname, c.relname, r.prqual IS NOT NULL OR r.prattrs IS NOT NULL "
+            ? "SELECT n.nspname, c.relname, r.prqual IS NOT NULL OR r.prattrs IS NOT NULL OR "
+              "EXISTS "
+              "(SELECT FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = p.oid) "
             : "SELECT n.nspname, c.relname, false ";
     _cleanup_(buf_release) struct buf sql = {.max = 4096};
     buf_add_text(&sql, filtered);

@@ -24,9 +24,13 @@ static int read_created(struct pg *pg, const struct pg_result *created, struct r
         return err_set(err, ERR_WIRE, "the source's answer to CREATE_REPLICATION_SLOT is not one");
     int rc = pg_exec(pg, "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())",
                      &r, err);
-    if (rc == 0)
-        ret->snapshot_xmax = strtoull(pg_value(r, 0, 0).ptr, NULL, 10);
-    return rc;
+    if (rc < 0)
+        return rc;
+    struct span xmax = pg_value(r, 0, 0);
+    if (!xmax.ptr)
+        return err_set(err, ERR_WIRE, "the source has no current snapshot");
+    ret->snapshot_xmax = strtoull(xmax.ptr, NULL, 10);
+    return 0;
 }
 
 /* The slot lives on whatever becomes of the transaction whose snapshot it sets. */
@@ -45,7 +49,10 @@ int repl_create_slot(struct repl *r, const char *slot, struct repl_new_slot *ret
                            ? " LOGICAL pgoutput (SNAPSHOT 'use', FAILOVER)"
                            : " LOGICAL pgoutput USE_SNAPSHOT");
     struct repl_new_slot made = {0};
+    /* It takes as long as the oldest open transaction, and nothing is under way yet. */
+    pg_end_on_stop(pg, true);
     rc = pg_exec(pg, buf_text(&sql), &created, err);
+    pg_end_on_stop(pg, false);
     if (rc == 0)
         rc = read_created(pg, created, &made, err);
     if (rc == 0)
@@ -86,7 +93,8 @@ int repl_slot_info(struct pg *pg, const char *slot, struct repl_slot_info *ret, 
         return 0;
     ret->exists = true;
     ret->active = span_is(pg_value(r, 0, 0), "t");
-    ret->active_pid = (int)strtol(pg_value(r, 0, 1).ptr, NULL, 10);
+    struct span pid = pg_value(r, 0, 1);
+    ret->active_pid = pid.ptr ? (int)strtol(pid.ptr, NULL, 10) : 0;
     copy_text(pg_value(r, 0, 2), ret->plugin, sizeof ret->plugin);
     copy_text(pg_value(r, 0, 3), ret->database, sizeof ret->database);
     copy_text(pg_value(r, 0, 6), ret->wal_status, sizeof ret->wal_status);
@@ -101,5 +109,7 @@ int repl_slot_info(struct pg *pg, const char *slot, struct repl_slot_info *ret, 
 int repl_drop_slot(struct pg *pg, const char *slot, struct err *err) {
     struct span params[] = {span_of(slot)};
     int rc = pg_query(pg, "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, params, NULL, err);
+    if (rc < 0 && strcmp(pg_sqlstate(pg), "42704") == 0) /* it is gone already */
+        return 0;
     return rc < 0 ? err_prefix(err, "drop replication slot %s", slot) : 0;
 }

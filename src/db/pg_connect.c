@@ -1,0 +1,212 @@
+/* Connecting: what a session must be like before anybody uses it. */
+#include "db/pg_session.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/stop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_US 10000000
+#define WAIT_MS 200
+
+/* What changes the text form of a value, and what would end a session that works long. One
+ * statement: a replication session of PostgreSQL 14 and older takes no more at a time. */
+#define PIN(name, value) "pg_catalog.set_config('" name "', '" value "', false)"
+#define PIN_ALL                                                                                                                                                                                                    \
+    "SELECT " PIN("DateStyle", "ISO, YMD") ", " PIN("IntervalStyle", "postgres") ", " PIN(                                                                                                                         \
+        "TimeZone",                                                                                                                                                                                                \
+        "UTC") ", " PIN("extra_float_digits",                                                                                                                                                                      \
+                        "3") ", " PIN("bytea_output",                                                                                                                                                              \
+                                      "hex") ", " PIN("lc_monetary",                                                                                                                                               \
+                                                      "C") ", " PIN("standard_conforming_strings",                                                                                                                 \
+                                                                    "on") ", " PIN("client_"                                                                                                                       \
+                                                                                   "encoding",                                                                                                                     \
+                                                                                   "UTF8") ","                                                                                                                     \
+                                                                                           " " PIN("row_security",                                                                                                 \
+                                                                                                   "off") ", " PIN("search_path",                                                                                  \
+                                                                                                                   "") ", " PIN("quote_all_identifiers",                                                           \
+                                                                                                                                "off") ", " PIN("statement_timeout",                                               \
+                                                                                                                                                "0") ", " PIN("lock_timeout",                                      \
+                                                                                                                                                              "0") ", " PIN("idle_in_transaction_session_timeout", \
+                                                                                                                                                                            "0")
+#define PIN_FROM_14 ", " PIN("idle_session_timeout", "0")
+#define PIN_FROM_17 ", " PIN("transaction_timeout", "0")
+
+static int pin(struct pg *pg, struct err *err) {
+    int version = pg_server_version(pg);
+    if (version >= 170000)
+        return pg_exec(pg, PIN_ALL PIN_FROM_14 PIN_FROM_17, NULL, err);
+    if (version >= 140000)
+        return pg_exec(pg, PIN_ALL PIN_FROM_14, NULL, err);
+    return pg_exec(pg, PIN_ALL, NULL, err);
+}
+
+static void ignore_notice(void *context, const PGresult *r) {
+    (void)context;
+    (void)r;
+}
+
+/* ---- the URI ---- */
+
+static bool is_port(const char *text) {
+    return text[strspn(text, "0123456789,")] == '\0';
+}
+
+/* A password with unescaped characters tears a URI apart at the wrong places: what is taken for
+ * the host or the port is then a piece of the password, and would show in libpq's messages. */
+static bool is_torn(const PQconninfoOption *o) {
+    if (!o->val)
+        return false;
+    if (strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "hostaddr") == 0)
+        return strchr(o->val, '@') && o->val[0] != '@'; /* "@name": an abstract socket */
+    return strcmp(o->keyword, "port") == 0 && !is_port(o->val);
+}
+
+/* libpq's own error for a broken URI repeats it, password and all: so it is not shown. */
+static int check_uri(const char *uri, struct err *err) {
+    char *message = NULL;
+    PQconninfoOption *options = PQconninfoParse(uri, &message);
+    PQfreemem(message);
+    bool good = options != NULL;
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        good = good && !is_torn(o);
+    PQconninfoFree(options);
+    if (good)
+        return 0;
+    return err_set(err, ERR_CONF,
+                   "source.uri is not a connection URI of libpq; it looks like "
+                   "postgresql://user:password@host:port/database, where characters such as @ : / "
+                   "%% in the password are written as %%40 %%3A %%2F %%25");
+}
+
+/* ---- why it failed ---- */
+
+/* What libpq itself says of the network. The program never calls setlocale, so libpq's own texts
+ * are English; those of the server may be in any language. */
+static bool is_network(const char *text) {
+    static const char *const texts[] = {"Connection refused",
+                                        "Connection reset",
+                                        "Connection timed out",
+                                        "No route to host",
+                                        "No such file or directory",
+                                        "Network is unreachable",
+                                        "could not receive data",
+                                        "could not send",
+                                        "could not translate host name",
+                                        "server closed the connection unexpectedly",
+                                        "timeout expired",
+                                        "SSL SYSCALL error",
+                                        "unexpected eof"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strstr(text, texts[i]))
+            return true;
+    return false;
+}
+
+/* "...FATAL:  28P01: text" -> "28P01", and the text without it. */
+static bool take_sqlstate(char *text, char state[6]) {
+    for (char *p = strstr(text, ":  "); p; p = strstr(p + 1, ":  ")) {
+        size_t n = strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+        if (n != 5 || strncmp(p + 8, ": ", 2) != 0)
+            continue;
+        memcpy(state, p + 3, 5);
+        state[5] = '\0';
+        memmove(p + 2, p + 9, strlen(p + 9) + 1);
+        return true;
+    }
+    return false;
+}
+
+static bool keeps_us_out(const char *state) {
+    return strncmp(state, "28", 2) == 0 || strcmp(state, "3D000") == 0 ||
+           strcmp(state, "42501") == 0;
+}
+
+static int connect_error(const PGconn *conn, struct err *err) {
+    char text[ERR_TEXT_MAX / 2], state[6];
+    pg_one_line(PQerrorMessage(conn), text, sizeof text);
+    char *location = strstr(text, " LOCATION:");
+    if (location)
+        *location = '\0';
+    if (take_sqlstate(text, state)) {
+        if (pg_state_passes(state))
+            return err_set_retriable(err, ERR_UNREACHABLE,
+                                     "cannot connect to the source: %s (SQLSTATE %s)", text, state);
+        return err_set(err, keeps_us_out(state) ? ERR_ACCESS : ERR_UNREACHABLE,
+                       "cannot connect to the source: %s (SQLSTATE %s)", text, state);
+    }
+    if (is_network(text))
+        return err_set_retriable(err, ERR_UNREACHABLE, "cannot connect to the source: %s", text);
+    /* libpq gave up by itself: no password, certificates that do not fit, unknown settings */
+    return err_set(err, ERR_ACCESS, "cannot connect to the source: %s", text);
+}
+
+/* ---- connecting ---- */
+
+struct settings {
+    const char *keys[10];
+    const char *values[10];
+};
+
+/* Behind `dbname`, which the URI expands, later keywords win; those before it are defaults. */
+static void choose(struct settings *s, const char *uri, enum pg_mode mode, const char *app) {
+    *s = (struct settings){{"connect_timeout", "keepalives_idle", "keepalives_interval",
+                            "keepalives_count", "tcp_user_timeout", "dbname", "application_name",
+                            "replication", NULL},
+                           {"10", "30", "10", "3", "60000", uri, app,
+                            mode == PG_REPLICATION ? "database" : "false", NULL}};
+}
+
+/* Like PQconnectdbParams for one attempt, but the server's errors come with their SQLSTATE, which
+ * tells in any language what they are. */
+static PGconn *connect_verbosely(const struct settings *s) {
+    PGconn *conn = PQconnectStartParams(s->keys, s->values, 1);
+    if (!conn || PQstatus(conn) == CONNECTION_BAD)
+        return conn;
+    PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+    int64_t until = clock_mono_us() + CONNECT_TIMEOUT_US;
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+    while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
+        struct pollfd p = {.fd = PQsocket(conn),
+                           .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+        int n = poll(&p, 1, WAIT_MS);
+        if (stop_forced() || clock_mono_us() > until || (n < 0 && errno != EINTR))
+            break;
+        if (n > 0)
+            next = PQconnectPoll(conn);
+    }
+    PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+    return conn;
+}
+
+static bool is_connected(const PGconn *conn) {
+    return conn && PQstatus(conn) == CONNECTION_OK;
+}
+
+int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **ret_pg,
+               struct err *err) {
+    int rc = check_uri(uri, err);
+    if (rc < 0)
+        return rc;
+    struct settings settings;
+    choose(&settings, uri, mode, app);
+    _cleanup_(pg_freep) struct pg *pg = mem_zalloc(1, sizeof *pg);
+    pg->conn = PQconnectdbParams(settings.keys, settings.values, 1);
+    if (!is_connected(pg->conn) && !is_network(PQerrorMessage(pg->conn))) {
+        PQfinish(pg->conn);
+        pg->conn = connect_verbosely(&settings);
+    }
+    if (!is_connected(pg->conn))
+        return connect_error(pg->conn, err);
+    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    rc = pin(pg, err);
+    if (rc < 0)
+        return rc;
+    *ret_pg = pg;
+    pg = NULL;
+    return 0;
+}
