@@ -47,6 +47,7 @@ _PLAIN = {
     "bigint": lambda r: str(r.choice([0, 9223372036854775807, -9223372036854775808,
                                       r.randint(0, 10**12)])),
     "float": lambda r: r.choice(["0", "-0", "0.1", "1e300", "NaN", "Infinity", "-Infinity", "3.25"]),
+    "real": lambda r: r.choice(["0", "-0", "0.1", "1e30", "NaN", "Infinity", "16777217"]),
     "numeric": lambda r: r.choice(_NUMBERS + ["1" + "0" * 40, "0." + "7" * 34, "3." + "1" * 50]),
     "bool": lambda r: r.choice(["t", "f"]),
     "text": lambda r: r.choice(_WORDS + [f"word {r.randint(0, 999)}"]),

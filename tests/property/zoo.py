@@ -52,7 +52,7 @@ _FLAT = Family(
     """,
     (Table("plain", ("id",),
            (key("id"), Column("t", "text"), Column("i", "int"), Column("s", "small"),
-            Column("b", "bigint"), Column("f", "float"), Column("r", "float", .4),
+            Column("b", "bigint"), Column("f", "float"), Column("r", "real"),
             Column("n", "numeric"), Column("n2", "small"), Column("ok", "bool"),
             Column("d", "date"), Column("at", "moment"), Column("atz", "zoned"),
             Column("j", "json"), Column("jb", "json"), Column("bin", "bytea"),
