@@ -1,3 +1,234 @@
-int main(void) {
+/* The command line: finds the command, gives it what it needs, turns its error into an exit code.
+ */
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "db/mongo.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err);
+
+static const struct command commands[] = {
+    {"run", "MODULE|all", "copy what is not copied yet, then stream changes until stopped",
+     NEEDS_CONF | NEEDS_MONGO, cmd_run, cmd_run_options},
+    {"parked list", "", "what cannot be applied, and why", NEEDS_CONF, cmd_parked_list, NULL},
+    {"config show", "", "the effective configuration, secrets hidden", NEEDS_CONF, cmd_config_show,
+     NULL},
+    {"config docs", "", "every key of the configuration, as Markdown", NEEDS_NOTHING,
+     cmd_config_docs, NULL},
+    {"version", "", "versions of Banyan and its libraries", NEEDS_NOTHING, cmd_version, NULL},
+    {"help", "[COMMAND]", "this text, or a command's", NEEDS_NOTHING, cmd_help, NULL},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};
+
+static const struct option_spec global_options[] = {
+    {"--config", "-c", OPTION_TEXT, "FILE", &cli.config_path,
+     "the configuration (default banyan.yml)"},
+    {"--state", NULL, OPTION_TEXT, "FILE", &cli.state_override,
+     "the state file (default: as configured)"},
+    {"--json", NULL, OPTION_FLAG, NULL, &cli.json, "answer in JSON"},
+    {"--log-format", NULL, OPTION_TEXT, "text|json", &cli.log_format, "form of log lines"},
+    {"--verbose", NULL, OPTION_FLAG, NULL, &cli.verbose, "log more"},
+    {"--quiet", "-q", OPTION_FLAG, NULL, &cli.quiet, "no progress, only warnings and errors"},
+    {"--help", "-h", OPTION_FLAG, NULL, &cli.help, "help for the command"},
+    {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
+
+/* ---- finding the command ---- */
+
+/* Words of the command's name that argv begins with; 0: another command. */
+static size_t match(const struct command *c, size_t count, char **words) {
+    const char *name = c->name;
+    size_t n = 0;
+    while (*name) {
+        size_t len = strcspn(name, " ");
+        if (n == count || strlen(words[n]) != len || strncmp(words[n], name, len) != 0)
+            return 0;
+        n++;
+        name += len + (name[len] == ' ');
+    }
+    return n;
+}
+
+static const struct command *find_command(size_t count, char **words, size_t *ret_words) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        *ret_words = match(&commands[i], count, words);
+        if (*ret_words)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static int unknown_command(size_t count, char **words, struct err *err) {
+    const char *best = NULL;
+    size_t best_distance = 3;
+    char given[200];
+    (void)snprintf(given, sizeof given, "%s%s%s", words[0], count > 1 ? " " : "",
+                   count > 1 ? words[1] : "");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        size_t one = options_distance(words[0], commands[i].name);
+        size_t two = options_distance(given, commands[i].name);
+        size_t d = one < two ? one : two;
+        if (d < best_distance) {
+            best_distance = d;
+            best = commands[i].name;
+        }
+    }
+    if (best)
+        return err_set(err, ERR_USAGE, "unknown command '%s', did you mean '%s'?", words[0], best);
+    return err_set(err, ERR_USAGE, "unknown command '%s'; see `banyan help`", words[0]);
+}
+
+/* ---- help ---- */
+
+static void help_for(const struct command *c, struct buf *out) {
+    buf_printf(out, "banyan %s %s\n  %s\n", c->name, c->arguments, c->help);
+    if (c->options) {
+        buf_add_text(out, "\nOptions:\n");
+        options_help(c->options(), out);
+    }
+    buf_add_text(out, "\nGlobal options:\n");
+    options_help(global_options, out);
+}
+
+static void help_all(struct buf *out) {
+    buf_add_text(out, "Banyan moves a live PostgreSQL database into MongoDB and keeps it there, "
+                      "verified.\n\nCommands:\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        size_t start = out->len;
+        buf_printf(out, "  %s %s", commands[i].name, commands[i].arguments);
+        while (out->len - start < 26 && buf_ok(out))
+            buf_add_char(out, ' ');
+        buf_printf(out, " %s\n", commands[i].help);
+    }
+    buf_add_text(out, "\nGlobal options:\n");
+    options_help(global_options, out);
+    buf_add_text(out,
+                 "\nExit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 a system "
+                 "is out of reach, 4 internal error.\n");
+}
+
+static int cmd_help(struct cli *c, int argc, char **argv, struct err *err) {
+    (void)c;
+    _cleanup_(buf_release) struct buf out = {.max = 1024 * 1024};
+    if (argc == 0) {
+        help_all(&out);
+        return cli_print(&out, err);
+    }
+    size_t words;
+    const struct command *command = find_command((size_t)argc, argv, &words);
+    if (!command)
+        return unknown_command((size_t)argc, argv, err);
+    help_for(command, &out);
+    return cli_print(&out, err);
+}
+
+/* ---- for commands ---- */
+
+int cli_print(const struct buf *text, struct err *err) {
+    if (!buf_ok(text))
+        return err_set(err, ERR_INTERNAL, "output is too long");
+    if (fwrite(text->data, 1, text->len, stdout) != text->len || fflush(stdout) != 0)
+        return err_set(err, ERR_STATE, "cannot write to standard output: %s", strerror(errno));
     return 0;
+}
+
+int cli_check_module(const struct cli *c, const char *name, struct err *err) {
+    if (strcmp(name, "all") == 0 || conf_module(c->conf, name))
+        return 0;
+    _cleanup_(buf_release) struct buf known = {.max = ERR_TEXT_MAX};
+    for (size_t i = 0; i < c->conf->module_count; i++)
+        buf_printf(&known, "%s%s", i ? ", " : "", c->conf->modules[i].name.text);
+    return err_set(err, ERR_USAGE, "unknown module '%s'; %s has: %s, and 'all'", name,
+                   c->conf->file, buf_text(&known));
+}
+
+/* ---- running it ---- */
+
+/* Parses a copy of the words by these tables; the copy is the program's argv afterwards. */
+static int parse_with(const struct option_spec *const *tables, size_t count, int argc, char **argv,
+                      char **words, size_t *ret_count, struct err *err) {
+    memcpy(words, argv, (size_t)argc * sizeof *words);
+    return options_parse(tables, count, argc, words, ret_count, err);
+}
+
+/* Twice: with the options of all commands to find which one is meant, then with its own only. */
+static int parse(int argc, char **argv, char **words, const struct command **ret_command,
+                 size_t *ret_first, size_t *ret_count, struct err *err) {
+    const struct option_spec *tables[COMMAND_COUNT + 1] = {global_options};
+    size_t table_count = 1;
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (commands[i].options)
+            tables[table_count++] = commands[i].options();
+    int rc = parse_with(tables, table_count, argc, argv, words, ret_count, err);
+    if (rc < 0)
+        return rc;
+    if (*ret_count == 0) {
+        *ret_command = &commands[COMMAND_COUNT - 1];
+        *ret_first = 0;
+        return cli.help ? 0 : err_set(err, ERR_USAGE, "no command given; see `banyan help`");
+    }
+    *ret_command = find_command(*ret_count, words, ret_first);
+    if (!*ret_command)
+        return unknown_command(*ret_count, words, err);
+    if ((*ret_command)->options)
+        tables[1] = (*ret_command)->options();
+    return parse_with(tables, (*ret_command)->options ? 2 : 1, argc, argv, words, ret_count, err);
+}
+
+static int prepare(const struct command *command, struct conf **ret_conf, struct err *err) {
+    if (strcmp(cli.log_format, "text") != 0 && strcmp(cli.log_format, "json") != 0)
+        return err_set(err, ERR_USAGE, "--log-format is text or json, not '%s'", cli.log_format);
+    log_setup(cli.verbose ? LOG_DEBUG
+              : cli.quiet ? LOG_WARN
+                          : LOG_INFO,
+              strcmp(cli.log_format, "json") == 0);
+    if (command->needs & NEEDS_CONF) {
+        int rc = conf_load(cli.config_path, ret_conf, err);
+        if (rc < 0)
+            return rc;
+        cli.conf = *ret_conf;
+        cli.state_path = cli.state_override ? cli.state_override : (*ret_conf)->state;
+    }
+    if (command->needs & NEEDS_MONGO)
+        mongo_global_init();
+    return 0;
+}
+
+static int run_command(int argc, char **argv, char **words, struct err *err) {
+    const struct command *command = NULL;
+    struct conf *conf = NULL;
+    size_t first = 0, count = 0;
+    int rc = parse(argc, argv, words, &command, &first, &count, err);
+    if (rc < 0)
+        return rc;
+    if (cli.help && command->fn != cmd_help)
+        return cmd_help(&cli, (int)first, words, err);
+    rc = prepare(command, &conf, err);
+    if (rc == 0)
+        rc = command->fn(&cli, (int)(count - first), words + first, err);
+    conf_free(conf);
+    if (command->needs & NEEDS_MONGO)
+        mongo_global_cleanup();
+    return rc;
+}
+
+int main(int argc, char **argv) {
+    struct err err = {0};
+    stop_install();
+    char **words = mem_zalloc((size_t)argc + 1, sizeof *words);
+    int rc = run_command(argc - 1, argv + 1, words, &err);
+    free(words);
+    if (rc < 0 && err.text[0])
+        (void)fprintf(stderr, "banyan: %s\n", err.text);
+    return err_exit_code(rc);
 }

@@ -1,0 +1,56 @@
+/*
+ * What every command gets: the global options, and what it said it needs.
+ */
+#ifndef BANYAN_CLI_CLI_H
+#define BANYAN_CLI_CLI_H
+
+#include "base/err.h"
+#include "conf/conf.h"
+#include "state/state.h"
+
+#include <stdbool.h>
+
+struct cli {
+    const char *config_path;
+    const char *state_override;
+    bool json;
+    bool verbose;
+    bool quiet;
+    bool help;
+    const char *log_format;
+
+    const struct conf *conf; /* NEEDS_CONF */
+    const char *state_path;  /* NEEDS_CONF: --state, else the configuration's */
+};
+
+/* A command's own options are parsed by the command, from what follows its name. */
+typedef int (*command_fn)(struct cli *cli, int argc, char **argv, struct err *err);
+
+enum command_needs { NEEDS_NOTHING = 0, NEEDS_CONF = 1, NEEDS_MONGO = 2 };
+
+struct option_spec;
+
+struct command {
+    const char *name;      /* may be two words: "config show" */
+    const char *arguments; /* for the usage line */
+    const char *help;
+    unsigned needs;
+    command_fn fn;
+    const struct option_spec *(*options)(void); /* NULL: none of its own */
+};
+
+int cmd_config_docs(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_config_show(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
+const struct option_spec *cmd_run_options(void);
+int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
+
+/* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */
+int cli_check_module(const struct cli *cli, const char *name, struct err *err) must_check;
+
+/* Writes to standard output; ERR_STATE when that fails (a full disk, a closed pipe). */
+int cli_print(const struct buf *text, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,132 @@
+#include "cli/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAX_LEN 64
+
+size_t options_distance(const char *a, const char *b) {
+    size_t row[NAME_MAX_LEN + 1];
+    size_t la = strlen(a), lb = strlen(b);
+    if (la > NAME_MAX_LEN || lb > NAME_MAX_LEN)
+        return NAME_MAX_LEN;
+    for (size_t k = 0; k <= lb; k++)
+        row[k] = k;
+    for (size_t i = 1; i <= la; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= lb; k++) {
+            size_t above = row[k];
+            size_t best = diagonal + (a[i - 1] != b[k - 1]);
+            best = above + 1 < best ? above + 1 : best;
+            row[k] = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
+            diagonal = above;
+        }
+    }
+    return row[lb];
+}
+
+static bool matches(const struct option_spec *o, const char *word, size_t len) {
+    return (strlen(o->name) == len && strncmp(o->name, word, len) == 0) ||
+           (o->shorthand && strlen(o->shorthand) == len && strncmp(o->shorthand, word, len) == 0);
+}
+
+static const struct option_spec *find(const struct option_spec *const *tables, size_t count,
+                                      const char *word, size_t len) {
+    for (size_t t = 0; t < count; t++)
+        for (const struct option_spec *o = tables[t]; o->name; o++)
+            if (matches(o, word, len))
+                return o;
+    return NULL;
+}
+
+static int unknown(const struct option_spec *const *tables, size_t count, const char *word,
+                   struct err *err) {
+    const char *best = NULL;
+    size_t best_distance = 4;
+    for (size_t t = 0; t < count; t++)
+        for (const struct option_spec *o = tables[t]; o->name; o++) {
+            size_t d = options_distance(word, o->name);
+            if (d < best_distance) {
+                best_distance = d;
+                best = o->name;
+            }
+        }
+    if (best)
+        return err_set(err, ERR_USAGE, "unknown option '%s', did you mean '%s'?", word, best);
+    return err_set(err, ERR_USAGE, "unknown option '%s'; see `banyan help`", word);
+}
+
+static int set_number(const struct option_spec *o, const char *value, struct err *err) {
+    char *end = NULL;
+    errno = 0;
+    long long v = strtoll(value, &end, 10);
+    if (errno || end == value || *end || v < 0)
+        return err_set(err, ERR_USAGE, "option %s wants a number, not '%s'", o->name, value);
+    *(int64_t *)o->target = v;
+    return 0;
+}
+
+static int set(const struct option_spec *o, const char *value, struct err *err) {
+    if (o->kind == OPTION_FLAG) {
+        *(bool *)o->target = true;
+        return 0;
+    }
+    if (o->kind == OPTION_NUMBER)
+        return set_number(o, value, err);
+    *(const char **)o->target = value;
+    return 0;
+}
+
+/* One option at argv[*i]; *i moves over its value. */
+static int take(const struct option_spec *const *tables, size_t count, int argc, char **argv,
+                int *i, struct err *err) {
+    char *word = argv[*i];
+    const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
+    size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const struct option_spec *o = find(tables, count, word, len);
+    if (!o)
+        return unknown(tables, count, word, err);
+    if (o->kind == OPTION_FLAG && equals)
+        return err_set(err, ERR_USAGE, "option %s takes no value", o->name);
+    const char *value = equals ? equals + 1 : NULL;
+    if (o->kind != OPTION_FLAG && !value) {
+        if (*i + 1 >= argc)
+            return err_set(err, ERR_USAGE, "option %s wants a %s", o->name, o->argument);
+        value = argv[++*i];
+    }
+    return set(o, value, err);
+}
+
+int options_parse(const struct option_spec *const *tables, size_t table_count, int argc,
+                  char **argv, size_t *ret_count, struct err *err) {
+    size_t kept = 0;
+    bool only_words = false;
+    for (int i = 0; i < argc; i++) {
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+            int rc = take(tables, table_count, argc, argv, &i, err);
+            if (rc < 0)
+                return rc;
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    *ret_count = kept;
+    return 0;
+}
+
+void options_help(const struct option_spec *table, struct buf *out) {
+    for (const struct option_spec *o = table; o->name; o++) {
+        size_t start = out->len;
+        buf_printf(out, "  %s%s%s", o->shorthand ? o->shorthand : "", o->shorthand ? ", " : "",
+                   o->name);
+        if (o->kind != OPTION_FLAG)
+            buf_printf(out, " %s", o->argument);
+        while (out->len - start < 26 && buf_ok(out))
+            buf_add_char(out, ' ');
+        buf_printf(out, " %s\n", o->help);
+    }
+}

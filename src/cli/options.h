@@ -1,0 +1,37 @@
+/*
+ * Command line options: one table gives the parser and the help, so the two cannot differ. Pure.
+ */
+#ifndef BANYAN_CLI_OPTIONS_H
+#define BANYAN_CLI_OPTIONS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
+
+struct option_spec {
+    const char *name;      /* "--state"; NULL ends a table */
+    const char *shorthand; /* "-c", or NULL */
+    enum option_kind kind;
+    const char *argument; /* "FILE", for the help */
+    void *target;         /* bool *, const char **, int64_t * */
+    const char *help;
+};
+
+/* Takes the options of the tables out of argv (they may stand anywhere; "--" ends them); what is
+ * left is moved to the front and counted in *ret_count. `--name=value` and `--name value` are the
+ * same. ERR_USAGE names the word that is wrong, and one that looks like it. */
+int options_parse(const struct option_spec *const *tables, size_t table_count, int argc,
+                  char **argv, size_t *ret_count, struct err *err) must_check;
+
+/* The lines of a help text. */
+void options_help(const struct option_spec *table, struct buf *out);
+
+/* Edit distance for "did you mean"; names longer than 64 bytes are unlike anything. */
+size_t options_distance(const char *a, const char *b);
+
+#endif
