@@ -13,6 +13,9 @@
 
 #include <stdbool.h>
 
+#define STATE_HOLDER_MAX                                                                           \
+    256 /* bytes of "pid 7 on db1, `banyan run shop`, since 2026-…", with NUL */
+
 struct state_lock;
 
 /* ERR_BUSY names the process that has it, since when, and what it runs. */
@@ -22,7 +25,7 @@ void state_lock_free(struct state_lock *lock);
 DEFINE_CLEANUP(struct state_lock *, state_lock_free)
 
 /* Whether somebody has the pipeline now; `holder` gets their description ("" if nobody). */
-int state_lock_peek(const char *state_path, const char *pipeline, bool *ret_held, char holder[256],
-                    struct err *err) must_check;
+int state_lock_peek(const char *state_path, const char *pipeline, bool *ret_held,
+                    char holder[STATE_HOLDER_MAX], struct err *err) must_check;
 
 #endif

@@ -16,6 +16,9 @@ static const char schema[] = {
 #include "state/schema.sql.inc"
     , 0};
 
+/* steps[v] leads from version v to v + 1. A step that was released is never changed. */
+static const char *const steps[SCHEMA_VERSION] = {schema};
+
 static int exec(struct state *s, const char *sql, struct err *err) {
     int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? 0 : state_error(s, code, err);
@@ -32,62 +35,110 @@ static int pragma(struct state *s, const char *sql, int64_t *ret, struct err *er
     return 0;
 }
 
-static int make_schema(struct state *s, struct err *err) {
+/* Whose file it is, and of which version; an empty file has version 0. */
+static int check_version(struct state *s, int64_t *ret_version, struct err *err) {
+    int64_t id, tables;
+    int rc = pragma(s, "PRAGMA application_id", &id, err);
+    if (rc == 0)
+        rc = pragma(s, "PRAGMA user_version", ret_version, err);
+    if (rc == 0)
+        rc = pragma(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    if (rc < 0)
+        return rc;
+    if (id != APPLICATION_ID && (tables > 0 || id != 0 || *ret_version != 0))
+        return err_set(err, ERR_STATE,
+                       "state file %s is an SQLite file of another program; choose another with "
+                       "--state or state:",
+                       s->path);
+    if (*ret_version < 0 || *ret_version > SCHEMA_VERSION)
+        return err_set(
+            err, ERR_STATE,
+            "state file %s has version %lld, this program knows %d; use the program that "
+            "wrote it or a newer one",
+            s->path, (long long)*ret_version, SCHEMA_VERSION);
+    return 0;
+}
+
+/* One step for each version, from empty to newest; all or nothing. */
+static int migrate(struct state *s, struct err *err) {
     _cleanup_(mem_freep) char *marks = mem_printf(
         "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID, SCHEMA_VERSION);
+    int64_t version = 0;
     int rc = state_transaction(s, err);
     if (rc < 0)
         return rc;
-    rc = exec(s, schema, err);
+    /* Again, now that nobody else can write: another process may have made the tables. */
+    rc = check_version(s, &version, err);
+    for (int64_t v = version; rc == 0 && v < SCHEMA_VERSION; v++)
+        rc = exec(s, steps[v], err);
     if (rc == 0)
         rc = exec(s, marks, err);
     return state_commit(s, rc, err);
 }
 
-static int check_version(struct state *s, struct err *err) {
-    int64_t id, version, tables;
-    int rc = pragma(s, "PRAGMA application_id", &id, err);
-    if (rc == 0)
-        rc = pragma(s, "PRAGMA user_version", &version, err);
-    if (rc == 0)
-        rc = pragma(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
-    if (rc < 0)
-        return rc;
-    if (tables == 0)
-        return make_schema(s, err);
-    if (id != APPLICATION_ID)
-        return err_set(err, ERR_STATE,
-                       "state file %s is an SQLite file of another program; choose another with "
-                       "--state or state:",
-                       s->path);
-    if (version != SCHEMA_VERSION)
-        return err_set(
-            err, ERR_STATE,
-            "state file %s has version %lld, this program knows %d; use the program that "
-            "wrote it or a newer one",
-            s->path, (long long)version, SCHEMA_VERSION);
-    return 0;
+static const char *file_way_out(int number) {
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+        return "make its folder, or choose another with --state or state:";
+    case ENOSPC:
+    case EDQUOT:
+        return "the disk is full: free space there and start again";
+    case EISDIR:
+        return "it is a folder: name a file with --state or state:";
+    default:
+        return "let this user read and write it and its folder, or choose another with --state or "
+               "state:";
+    }
 }
 
 /* Made by us, so that nobody else may read keys and errors. */
-static int make_file(const char *path, struct err *err) {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(err, ERR_STATE, "cannot make state file %s: %s", path, strerror(errno));
-    close(fd);
-    return 0;
+static int make_file(const char *path, bool create, struct err *err) {
+    int fd = open(path, O_RDWR | (create ? O_CREAT : 0) | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return 0;
+    }
+    int number = errno;
+    if (number == ENOENT && !create)
+        return 1;
+    return err_set(err, ERR_STATE, "cannot open state file %s: %s; %s", path,
+                   strerrordesc_np(number), file_way_out(number));
 }
 
+static int use_wal(struct state *s, struct err *err) {
+    struct statement st;
+    char mode[16] = "";
+    statement_begin(&st, s, "PRAGMA journal_mode = WAL");
+    int rc = statement_row(&st, err);
+    if (rc < 0)
+        return rc;
+    if (rc > 0)
+        column_text(&st, 0, mode, sizeof mode);
+    statement_end(&st);
+    if (strcmp(mode, "wal") == 0)
+        return 0;
+    return err_set(err, ERR_STATE,
+                   "state file %s cannot have a write-ahead journal (it stays %s), which network "
+                   "file systems do not support; put it on a local disk with --state or state:",
+                   s->path, mode);
+}
+
+/* Looks whose file it is before anything in it is changed. */
 static int open_database(struct state *s, struct err *err) {
+    int64_t version = 0;
     int code =
         sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
     if (code != SQLITE_OK)
         return state_error(s, code, err);
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, BUSY_WAIT_MS);
-    int rc = exec(
-        s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err);
-    return rc < 0 ? rc : check_version(s, err);
+    int rc = check_version(s, &version, err);
+    if (rc == 0)
+        rc = use_wal(s, err);
+    if (rc == 0)
+        rc = exec(s, "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", err);
+    return rc < 0 || version == SCHEMA_VERSION ? rc : migrate(s, err);
 }
 
 static struct state *new_state(const char *path) {
@@ -101,10 +152,10 @@ static struct state *new_state(const char *path) {
     return s;
 }
 
-int state_open(const char *path, struct state **ret_state, struct err *err) {
-    int rc = make_file(path, err);
-    if (rc < 0)
-        return rc;
+static int open_file(const char *path, bool create, struct state **ret_state, struct err *err) {
+    int rc = make_file(path, create, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
     _cleanup_(state_freep) struct state *s = new_state(path);
     rc = open_database(s, err);
     if (rc < 0)
@@ -114,16 +165,19 @@ int state_open(const char *path, struct state **ret_state, struct err *err) {
     return 0;
 }
 
+int state_open(const char *path, struct state **ret_state, struct err *err) {
+    return open_file(path, true, ret_state, err);
+}
+
 int state_open_existing(const char *path, struct state **ret_state, struct err *err) {
     *ret_state = NULL;
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return 0;
-    return state_open(path, ret_state, err);
+    return open_file(path, false, ret_state, err);
 }
 
 void state_free(struct state *s) {
     if (!s)
         return;
+    statements_finalize(s);
     sqlite3_close_v2(s->db);
     pthread_mutex_destroy(&s->lock);
     free(s->path);

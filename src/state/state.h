@@ -20,7 +20,8 @@
 
 struct state;
 
-/* Opens the file; makes it if it is not there. A file of a newer version is refused. */
+/* Opens the file; makes it if it is not there. A file of a newer version, or of another program,
+ * is refused and not changed. */
 int state_open(const char *path, struct state **ret_state, struct err *err) must_check;
 /* Same, but a file that is not there gives *ret_state NULL and no error. */
 int state_open_existing(const char *path, struct state **ret_state, struct err *err) must_check;
@@ -137,7 +138,7 @@ int state_chunk_done(struct state *s, const char *pipeline, const char *collecti
                      int64_t documents, struct err *err) must_check;
 int state_chunk_last(struct state *s, const char *pipeline, const char *collection,
                      struct state_chunk *ret, bool *ret_found, struct err *err) must_check;
-/* Chunks that are not done. free() the array after clearing each. */
+/* Chunks that are not done. free() the array after clearing each, on an error too. */
 int state_chunks_open(struct state *s, const char *pipeline, const char *collection,
                       struct state_chunk **ret, size_t *ret_count, struct err *err) must_check;
 
@@ -152,7 +153,11 @@ struct state_parked {
     char *key; /* BSON */
     size_t key_len;
 };
+void state_parked_clear(struct state_parked *p);
 int state_parked_count(struct state *s, int64_t *ret, struct err *err) must_check;
+/* Oldest position first. free() the array after clearing each, on an error too. */
+int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_count,
+                      struct err *err) must_check;
 
 /* ---- requests of other commands to a run ---- */
 

@@ -18,8 +18,9 @@ static const char *way_out(int code) {
     case SQLITE_NOTADB:
         return "it is not a state file of Banyan: choose another with --state or state:";
     case SQLITE_CORRUPT:
-        return "the file is damaged: restore a copy, or start anew with --recopy all and a new "
-               "file";
+        return "the file is damaged: restore a copy; or move it away, drop the pipeline's slot and "
+               "run "
+               "again, which copies everything again";
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return "another program holds the file locked: end it and start again";
@@ -28,15 +29,53 @@ static const char *way_out(int code) {
     }
 }
 
+/* What the system said, where SQLite's own text does not tell. */
+static const char *system_reason(const struct state *s, int code) {
+    int primary = code & 0xff;
+    int number = s->db ? sqlite3_system_errno(s->db) : 0;
+    if (number == 0 || (primary != SQLITE_IOERR && primary != SQLITE_CANTOPEN))
+        return NULL;
+    return strerrordesc_np(number);
+}
+
 int state_error(const struct state *s, int code, struct err *err) {
-    return err_set(err, ERR_STATE, "state file %s: %s (SQLite %d); %s", s->path,
-                   s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code), code, way_out(code));
+    const char *reason = system_reason(s, code);
+    return err_set(err, ERR_STATE, "state file %s: %s%s%s (SQLite %d); %s", s->path,
+                   s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(code), reason ? ": " : "",
+                   reason ? reason : "", code, way_out(code));
+}
+
+/* The kept statement of that text, or a place for it; NULL: none is free. */
+static struct kept_statement *keep(struct state *s, const char *sql) {
+    for (size_t i = 0; i < s->kept_count; i++)
+        if (s->kept[i].sql == sql)
+            return s->kept[i].busy ? NULL : &s->kept[i];
+    if (s->kept_count == STATEMENTS_KEPT)
+        return NULL;
+    struct kept_statement *k = &s->kept[s->kept_count++];
+    *k = (struct kept_statement){.sql = sql};
+    return k;
 }
 
 void statement_begin(struct statement *st, struct state *s, const char *sql) {
     pthread_mutex_lock(&s->lock);
-    *st = (struct statement){.s = s};
-    st->code = sqlite3_prepare_v2(s->db, sql, -1, &st->handle, NULL);
+    *st = (struct statement){.s = s, .kept = keep(s, sql)};
+    struct kept_statement *k = st->kept;
+    if (k && k->handle)
+        st->handle = k->handle;
+    else
+        st->code = sqlite3_prepare_v3(s->db, sql, -1, k ? SQLITE_PREPARE_PERSISTENT : 0,
+                                      &st->handle, NULL);
+    if (k) {
+        k->handle = st->handle; /* NULL after an error: prepared again next time */
+        k->busy = true;
+    }
+}
+
+void statements_finalize(struct state *s) {
+    for (size_t i = 0; i < s->kept_count; i++)
+        sqlite3_finalize(s->kept[i].handle);
+    s->kept_count = 0;
 }
 
 static void bound(struct statement *st, int code) {
@@ -77,7 +116,13 @@ int statement_row(struct statement *st, struct err *err) {
 void statement_end(struct statement *st) {
     if (!st->s)
         return;
-    sqlite3_finalize(st->handle);
+    if (st->kept) {
+        sqlite3_reset(st->handle); /* repeats the error of the last step, which is reported */
+        sqlite3_clear_bindings(st->handle);
+        st->kept->busy = false;
+    } else {
+        sqlite3_finalize(st->handle);
+    }
     pthread_mutex_unlock(&st->s->lock);
     *st = (struct statement){0};
 }

@@ -1,6 +1,6 @@
 /*
  * SQLite behind the state's functions: one statement at a time, errors with a way out. Private to
- * state/. A statement holds the state's lock from `statement` to `statement_end`.
+ * state/. A statement holds the state's lock from `statement_begin` to `statement_end`.
  */
 #ifndef BANYAN_STATE_STATEMENT_H
 #define BANYAN_STATE_STATEMENT_H
@@ -10,20 +10,36 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+/* More different statements than the state's functions have; the rest would be prepared each time.
+ */
+#define STATEMENTS_KEPT 64
+
+struct kept_statement {
+    const char *sql;
+    sqlite3_stmt *handle;
+    bool busy; /* begun and not ended: the same SQL inside is prepared anew */
+};
+
 struct state {
     char *path;
     sqlite3 *db;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* recursive; guards all below */
+    struct kept_statement kept[STATEMENTS_KEPT];
+    size_t kept_count;
 };
 
 struct statement {
     struct state *s;
     sqlite3_stmt *handle;
-    int parameter; /* last bound */
-    int code;      /* first SQLite error; 0 */
+    struct kept_statement *kept; /* NULL: finalized at its end */
+    int parameter;               /* last bound */
+    int code;                    /* first SQLite error; 0 */
 };
 
+/* `sql` is static text: it is prepared once and found again by its address. */
 void statement_begin(struct statement *st, struct state *s, const char *sql);
+/* Before the database is closed. */
+void statements_finalize(struct state *s);
 void bind_text(struct statement *st, const char *text);
 void bind_int(struct statement *st, int64_t v);
 void bind_blob(struct statement *st, struct span blob); /* ptr NULL: NULL */

@@ -105,6 +105,39 @@ int state_parked_count(struct state *s, int64_t *ret, struct err *err) {
     return count(&st, ret, err);
 }
 
+void state_parked_clear(struct state_parked *p) {
+    free(p->key);
+    *p = (struct state_parked){0};
+}
+
+int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_count,
+                      struct err *err) {
+    struct statement st;
+    struct state_parked *list = NULL;
+    size_t n = 0;
+    int rc;
+    statement_begin(&st, s,
+                    "SELECT pipeline, collection, reason, code, first_lsn, last_lsn, key "
+                    "FROM parked ORDER BY first_lsn, pipeline, collection, key");
+    while ((rc = statement_row(&st, err)) > 0) {
+        list = mem_realloc(list, n + 1, sizeof *list);
+        struct state_parked *p = &list[n++];
+        column_text(&st, 0, p->pipeline, sizeof p->pipeline);
+        column_text(&st, 1, p->collection, sizeof p->collection);
+        column_text(&st, 2, p->reason, sizeof p->reason);
+        p->code = (int)column_int(&st, 3);
+        p->first_lsn = (lsn_t)column_int(&st, 4);
+        p->last_lsn = (lsn_t)column_int(&st, 5);
+        p->key = column_blob(&st, 6, &p->key_len);
+    }
+    *ret = list;
+    *ret_count = n;
+    if (rc < 0)
+        return rc;
+    statement_end(&st);
+    return 0;
+}
+
 int state_request_count(struct state *s, const char *pipeline, int64_t *ret, struct err *err) {
     struct statement st;
     statement_begin(&st, s, "SELECT count(*) FROM request WHERE pipeline = ?");

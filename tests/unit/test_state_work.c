@@ -1,0 +1,308 @@
+/* Work under way in the state file: chunks, requests, parked changes, verification; many threads.
+ */
+#include "state/statement.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct place {
+    char folder[64];
+    char file[96];
+    struct state *state;
+    struct err err;
+};
+
+#define ok(p, call)                                                                                \
+    do {                                                                                           \
+        if ((call) != 0)                                                                           \
+            fail_msg("%s: %s", #call, (p)->err.text);                                              \
+    } while (0)
+
+static int setup(void **state) {
+    struct place *p = calloc(1, sizeof *p);
+    struct state_pipeline pipeline;
+    struct state_collection collection;
+    *state = p;
+    (void)snprintf(p->folder, sizeof p->folder, "/tmp/banyan-state-XXXXXX");
+    if (!mkdtemp(p->folder))
+        return -1;
+    (void)snprintf(p->file, sizeof p->file, "%s/a.db", p->folder);
+    int rc = state_open(p->file, &p->state, &p->err);
+    if (rc == 0)
+        rc = state_pipeline_open(p->state, "shop", "s", "p", "1", 1, &pipeline, &p->err);
+    if (rc == 0)
+        rc = state_collection_open(p->state, "shop", "shop", "orders", "f", &collection, &p->err);
+    return rc;
+}
+
+static int teardown(void **state) {
+    struct place *p = *state;
+    state_free(p->state);
+    (void)unlink(p->file);
+    (void)rmdir(p->folder); /* -wal and -shm go with the last connection */
+    free(p);
+    return 0;
+}
+
+static void reopen(struct place *p) {
+    state_free(p->state);
+    p->state = NULL;
+    ok(p, state_open(p->file, &p->state, &p->err));
+}
+
+static void same(const char *data, size_t len, struct span want) {
+    assert_int_equal(len, want.len);
+    assert_memory_equal(data, want.ptr, len);
+}
+
+/* ---- chunks ---- */
+
+static void chunks_keep_their_bounds(void **state) {
+    struct place *p = *state;
+    static const char zero[] = {'a', 0, 'b'};
+    struct span middle = span_make(zero, sizeof zero), empty = span_make("", 0), open = {0};
+    ok(p, state_chunk_add(p->state, "shop", "orders", 1, open, middle, &p->err));
+    ok(p, state_chunk_add(p->state, "shop", "orders", 2, middle, empty, &p->err));
+    ok(p, state_chunk_add(p->state, "shop", "orders", 3, empty, open, &p->err));
+    ok(p, state_chunk_done(p->state, "shop", "orders", 2, 10, &p->err));
+    reopen(p);
+    struct state_chunk *list = NULL, last;
+    size_t count = 0;
+    bool found = false;
+    ok(p, state_chunks_open(p->state, "shop", "orders", &list, &count, &p->err));
+    assert_int_equal(count, 2);
+    assert_int_equal(list[0].number, 1);
+    assert_null(list[0].lower); /* open is not the same as empty */
+    same(list[0].upper, list[0].upper_len, middle);
+    assert_int_equal(list[1].number, 3);
+    assert_non_null(list[1].lower);
+    assert_int_equal(list[1].lower_len, 0);
+    assert_null(list[1].upper);
+    for (size_t i = 0; i < count; i++)
+        state_chunk_clear(&list[i]);
+    free(list);
+    ok(p, state_chunk_last(p->state, "shop", "orders", &last, &found, &p->err));
+    assert_true(found);
+    assert_int_equal(last.number, 3);
+    state_chunk_clear(&last);
+    ok(p, state_chunk_last(p->state, "shop", "none", &last, &found, &p->err));
+    assert_false(found);
+}
+
+static void a_chunk_number_is_used_once(void **state) {
+    struct place *p = *state;
+    struct span open = {0};
+    ok(p, state_chunk_add(p->state, "shop", "orders", 1, open, open, &p->err));
+    assert_int_equal(state_chunk_add(p->state, "shop", "orders", 1, open, open, &p->err),
+                     ERR_STATE);
+    assert_non_null(strstr(p->err.text, p->file));
+    /* and belongs to a collection that is there */
+    assert_int_equal(state_chunk_add(p->state, "shop", "none", 1, open, open, &p->err), ERR_STATE);
+}
+
+/* ---- requests ---- */
+
+static void requests_come_in_order_and_once(void **state) {
+    struct place *p = *state;
+    struct state_request *list = NULL;
+    size_t count = 0;
+    int64_t open = 0;
+    for (int i = 0; i < 5; i++) {
+        char key[2] = {(char)('a' + i), 0};
+        ok(p, state_request_add(p->state, "shop", "orders", span_make(key, 2), &p->err));
+    }
+    ok(p, state_request_list(p->state, "shop", 3, &list, &count, &p->err));
+    assert_int_equal(count, 3);
+    for (size_t i = 0; i < count; i++) {
+        char key[2] = {(char)('a' + i), 0};
+        assert_string_equal(list[i].collection, "orders");
+        same(list[i].key, list[i].key_len, span_make(key, 2));
+        free(list[i].key);
+    }
+    ok(p, state_request_finish(p->state, "shop", list[1].id, &p->err));
+    int64_t finished = list[1].id;
+    free(list);
+    ok(p, state_request_count(p->state, "shop", &open, &p->err));
+    assert_int_equal(open, 3);
+    ok(p, state_request_count(p->state, "other", &open, &p->err));
+    assert_int_equal(open, 0);
+    /* Numbers are never used again: finishing an old list cannot take a new request with it. */
+    ok(p, state_request_finish(p->state, "shop", INT64_MAX, &p->err));
+    ok(p, state_request_add(p->state, "shop", "orders", SPAN_LIT("new"), &p->err));
+    ok(p, state_request_finish(p->state, "shop", finished + 3, &p->err));
+    ok(p, state_request_count(p->state, "shop", &open, &p->err));
+    assert_int_equal(open, 1);
+}
+
+/* ---- parked ---- */
+
+static void parked_changes_are_listed(void **state) {
+    struct place *p = *state;
+    struct state_parked *list = NULL;
+    size_t count = 9;
+    int64_t n = 9;
+    ok(p, state_parked_list(p->state, &list, &count, &p->err));
+    assert_int_equal(count, 0);
+    free(list);
+    struct statement st;
+    statement_begin(&st, p->state,
+                    "INSERT INTO parked VALUES ('shop', 'orders', x'6100', 'duplicate', 11000, 30, "
+                    "40, NULL, 1), ('shop', 'items', x'62', 'invalid', 121, 20, 20, NULL, 1)");
+    ok(p, statement_run(&st, NULL, &p->err));
+    ok(p, state_parked_count(p->state, &n, &p->err));
+    assert_int_equal(n, 2);
+    ok(p, state_parked_list(p->state, &list, &count, &p->err));
+    assert_int_equal(count, 2);
+    assert_string_equal(list[0].collection, "items");
+    assert_string_equal(list[1].reason, "duplicate");
+    assert_int_equal(list[1].code, 11000);
+    assert_int_equal(list[1].first_lsn, 30);
+    assert_int_equal(list[1].last_lsn, 40);
+    same(list[1].key, list[1].key_len, span_make("a", 2));
+    for (size_t i = 0; i < count; i++)
+        state_parked_clear(&list[i]);
+    free(list);
+}
+
+/* ---- verification ---- */
+
+static void a_verification_is_resumed(void **state) {
+    struct place *p = *state;
+    char cursor[] = "k\0x";
+    struct state_verify v = {.collection = "orders",
+                             .options = "abc",
+                             .direction = 1,
+                             .cursor = cursor,
+                             .cursor_len = 3,
+                             .compared = 7,
+                             .different = 2,
+                             .unsettled = 1,
+                             .started_us = 99};
+    struct state_verify got;
+    bool found = true;
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &found, &p->err));
+    assert_false(found);
+    ok(p, state_verify_put(p->state, "shop", &v, &p->err));
+    v.compared = 8;
+    ok(p, state_verify_put(p->state, "shop", &v, &p->err)); /* replaces */
+    reopen(p);
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &found, &p->err));
+    assert_true(found);
+    assert_string_equal(got.options, "abc");
+    assert_int_equal(got.direction, 1);
+    same(got.cursor, got.cursor_len, span_make(cursor, 3));
+    assert_int_equal(got.compared, 8);
+    assert_int_equal(got.different, 2);
+    assert_int_equal(got.unsettled, 1);
+    assert_int_equal(got.started_us, 99);
+    free(got.cursor);
+    ok(p, state_verify_delete(p->state, "shop", "orders", &p->err));
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &found, &p->err));
+    assert_false(found);
+}
+
+/* ---- threads ---- */
+
+struct worker {
+    struct state *state;
+    int number;
+    struct err err;
+};
+
+static void *work(void *argument) {
+    struct worker *w = argument;
+    static const struct state_counters one = {.received = 1};
+    for (int i = 0; i < 40; i++) {
+        struct state_collection *list = NULL;
+        size_t count;
+        int64_t number = w->number * 1000 + i;
+        int rc = state_chunk_add(w->state, "shop", "orders", number, SPAN_LIT("a"), SPAN_LIT("b"),
+                                 &w->err);
+        if (rc == 0)
+            rc = state_chunk_done(w->state, "shop", "orders", number, 1, &w->err);
+        if (rc == 0)
+            rc = state_checkpoint(w->state, "shop", 100, &one, &w->err);
+        if (rc == 0)
+            rc = state_collection_list(w->state, "shop", &list, &count, &w->err);
+        free(list);
+        if (rc < 0)
+            break;
+    }
+    return NULL;
+}
+
+static void any_thread_may_call(void **state) {
+    struct place *p = *state;
+    struct worker workers[4];
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        workers[i] = (struct worker){.state = p->state, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        if (workers[i].err.code)
+            fail_msg("%s", workers[i].err.text);
+    }
+    struct state_collection *list = NULL;
+    struct state_pipeline *pipelines = NULL;
+    size_t count = 0;
+    ok(p, state_collection_list(p->state, "shop", &list, &count, &p->err));
+    assert_int_equal(count, 1);
+    assert_int_equal(list[0].documents, 160);
+    free(list);
+    ok(p, state_pipeline_list(p->state, &pipelines, &count, &p->err));
+    assert_int_equal(count, 1);
+    assert_int_equal(pipelines[0].counters.received, 160);
+    free(pipelines);
+}
+
+/* A statement inside another of the same text must not disturb it, nor must one more than are
+ * kept. */
+static void statements_nest(void **state) {
+    struct place *p = *state;
+    static const char sql[] = "SELECT 1 UNION ALL SELECT 2";
+    struct statement outer, inner;
+    statement_begin(&outer, p->state, sql);
+    assert_int_equal(statement_row(&outer, &p->err), 1);
+    statement_begin(&inner, p->state, sql);
+    assert_int_equal(statement_row(&inner, &p->err), 1);
+    assert_int_equal(column_int(&inner, 0), 1);
+    statement_end(&inner);
+    assert_int_equal(statement_row(&outer, &p->err), 1);
+    assert_int_equal(column_int(&outer, 0), 2);
+    statement_end(&outer);
+    static char texts[2 * STATEMENTS_KEPT][32];
+    for (int i = 0; i < 2 * STATEMENTS_KEPT; i++) {
+        (void)snprintf(texts[i], sizeof texts[i], "SELECT %d + ?", i);
+        for (int again = 0; again < 2; again++) {
+            statement_begin(&outer, p->state, texts[i]);
+            bind_int(&outer, again);
+            assert_int_equal(statement_row(&outer, &p->err), 1);
+            assert_int_equal(column_int(&outer, 0), i + again);
+            statement_end(&outer);
+        }
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    TEST(chunks_keep_their_bounds),
+    TEST(a_chunk_number_is_used_once),
+    TEST(requests_come_in_order_and_once),
+    TEST(parked_changes_are_listed),
+    TEST(a_verification_is_resumed),
+    TEST(any_thread_may_call),
+    TEST(statements_nest),
+};
+
+int main(void) {
+    return cmocka_run_group_tests_name("state_work", tests, NULL, NULL);
+}
