@@ -95,8 +95,12 @@ static int on_holder(void *context, const bson_t *doc, struct err *err) {
                            "wrote it",
                            c->name);
         const struct pg_type *type = c->root->columns[c->id[i]].source->type;
-        (void)pg_type_back_agrees(type, PG_RETYPE_NONE, c->types, &value, SPAN_LIT(""),
-                                  &s->texts[i]);
+        /* Only the text is wanted. In `_id` values are canonical: an integer is int64 there. */
+        if (c->id_kind == PLAN_ID_OBJECTID)
+            (void)pg_type_back_agrees(type, PG_RETYPE_NONE, c->types, &value, SPAN_LIT(""),
+                                      &s->texts[i]);
+        else
+            (void)pg_type_back_key_agrees(type, c->types, &value, SPAN_LIT(""), &s->texts[i]);
         key[i] = span_of(buf_text(&s->texts[i]));
     }
     return s->fn(s->context, key, err);

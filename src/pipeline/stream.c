@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "pipeline/requests.h"
 #include "pipeline/router.h"
 #include "pipeline/run.h"
 #include "state/state.h"
@@ -20,6 +21,7 @@
 #define STATUS_EVERY_US 1000000
 #define CHECKPOINT_EVERY_US 100000
 #define PROGRESS_EVERY_US 1000000
+#define REQUESTS_EVERY_US 500000
 #define IDLE_WAIT_US 100000
 /* After a stop is asked for, this long for what is under way to finish. */
 #define DRAIN_MAX_US 30000000
@@ -40,8 +42,9 @@ struct stream {
     bool handed_out_new; /* not in the ledger yet */
     lsn_t received, server_end;
     struct state_counters stored; /* what the state has been told */
-    int64_t commit_time_us; /* wall clock, of the newest commit */
-    int64_t next_status, next_checkpoint, next_progress, next_flush, next_heartbeat;
+    int64_t commit_time_us;       /* wall clock, of the newest commit */
+    struct requests requests;
+    int64_t next_status, next_checkpoint, next_progress, next_flush, next_heartbeat, next_requests;
 };
 
 /* ---- step 8: confirm ---- */
@@ -305,6 +308,16 @@ static void clear_wake(const struct run *run) {
     (void)ignored;
 }
 
+/* What may hold the receiver for a moment, so never inside a wait. */
+static int side_work(struct stream *s, int64_t now, struct err *err) {
+    int rc = now >= s->next_heartbeat ? heartbeat(s, now, err) : 0;
+    if (rc == 0 && now >= s->next_requests) {
+        s->next_requests = now + REQUESTS_EVERY_US;
+        rc = requests_poll(&s->requests, s->run, &s->outbox, err);
+    }
+    return rc;
+}
+
 static int receive_until_over(struct stream *s, struct err *err) {
     while (!is_over(s)) {
         struct repl_message m;
@@ -318,8 +331,8 @@ static int receive_until_over(struct stream *s, struct err *err) {
             rc = flush_point(s, err);
         if (rc == 0)
             rc = tick(s, err);
-        if (rc == 0 && clock_mono_us() >= s->next_heartbeat)
-            rc = heartbeat(s, clock_mono_us(), err);
+        if (rc == 0)
+            rc = side_work(s, clock_mono_us(), err);
         if (rc < 0)
             return rc;
     }

@@ -1,0 +1,76 @@
+#include "pipeline/requests.h"
+
+#include "base/mem.h"
+#include "map/document.h"
+#include "pipeline/keyblob.h"
+
+#define REQUESTS_AT_ONCE 500
+
+static bool is_written(const struct requests *q, const struct run *run) {
+    for (size_t i = 0; i < run->lane_count; i++)
+        if (lane_done(run->lanes[i]) < q->tickets[i])
+            return false;
+    return true;
+}
+
+static size_t find_collection(const struct run *run, const char *name) {
+    size_t c = 0;
+    while (c < run->plan->collection_count && strcmp(run->plan->collections[c]->name, name) != 0)
+        c++;
+    return c;
+}
+
+/* A request that cannot be read is dropped: the next verification asks again. */
+static int hand_out(struct run *run, struct outbox *outbox, const struct state_request *request,
+                    struct err *err) {
+    size_t c = find_collection(run, request->collection);
+    if (c == run->plan->collection_count || control_is_stopped(run, c))
+        return 0;
+    const struct plan_collection *collection = run->plan->collections[c];
+    struct span key[PG_INDEX_COLUMNS_MAX];
+    _cleanup_(buf_release) struct buf identity = {.max = 1024 * 1024};
+    struct arena memory;
+    arena_init(&memory, 1024 * 1024);
+    int rc = 0;
+    if (request->key && keyblob_read(span_make(request->key, request->key_len), &memory, key,
+                                     collection->id_count)) {
+        struct err ignored;
+        if (map_identity(collection, key, &identity, &ignored) == 0) {
+            struct change change = {.kind = CHANGE_REFRESH,
+                                    .collection = c,
+                                    .identity = buf_span(&identity),
+                                    .key = key};
+            rc = outbox_add(outbox, &change, err);
+        }
+    }
+    arena_release(&memory);
+    return rc;
+}
+
+static int take(struct requests *q, struct run *run, struct outbox *outbox, struct err *err) {
+    struct state_request *list = NULL;
+    size_t count = 0;
+    int rc = state_request_list(run->state, run->name, REQUESTS_AT_ONCE, &list, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = hand_out(run, outbox, &list[i], err);
+        q->in_flight = list[i].id;
+        free(list[i].key);
+    }
+    free(list);
+    if (rc == 0 && count)
+        rc = outbox_flush(outbox, err);
+    for (size_t i = 0; i < run->lane_count; i++)
+        q->tickets[i] = queue_pushed(run->lane_queues[i]);
+    return rc;
+}
+
+int requests_poll(struct requests *q, struct run *run, struct outbox *outbox, struct err *err) {
+    if (q->in_flight == 0)
+        return take(q, run, outbox, err);
+    if (!is_written(q, run))
+        return 0;
+    int rc = state_request_finish(run->state, run->name, q->in_flight, err);
+    q->in_flight = 0;
+    return rc;
+}
