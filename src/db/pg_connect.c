@@ -13,36 +13,38 @@
 #define CONNECT_TIMEOUT_US 10000000
 #define WAIT_MS 200
 
-/* What changes the text form of a value, and what would end a session that works long. One
- * statement: a replication session of PostgreSQL 14 and older takes no more at a time. */
-#define PIN(name, value) "pg_catalog.set_config('" name "', '" value "', false)"
-#define PIN_ALL                                                                                                                                                                                                    \
-    "SELECT " PIN("DateStyle", "ISO, YMD") ", " PIN("IntervalStyle", "postgres") ", " PIN(                                                                                                                         \
-        "TimeZone",                                                                                                                                                                                                \
-        "UTC") ", " PIN("extra_float_digits",                                                                                                                                                                      \
-                        "3") ", " PIN("bytea_output",                                                                                                                                                              \
-                                      "hex") ", " PIN("lc_monetary",                                                                                                                                               \
-                                                      "C") ", " PIN("standard_conforming_strings",                                                                                                                 \
-                                                                    "on") ", " PIN("client_"                                                                                                                       \
-                                                                                   "encoding",                                                                                                                     \
-                                                                                   "UTF8") ","                                                                                                                     \
-                                                                                           " " PIN("row_security",                                                                                                 \
-                                                                                                   "off") ", " PIN("search_path",                                                                                  \
-                                                                                                                   "") ", " PIN("quote_all_identifiers",                                                           \
-                                                                                                                                "off") ", " PIN("statement_timeout",                                               \
-                                                                                                                                                "0") ", " PIN("lock_timeout",                                      \
-                                                                                                                                                              "0") ", " PIN("idle_in_transaction_session_timeout", \
-                                                                                                                                                                            "0")
-#define PIN_FROM_14 ", " PIN("idle_session_timeout", "0")
-#define PIN_FROM_17 ", " PIN("transaction_timeout", "0")
+/* What changes the text form of a value, and what would end a session that works long. */
+static const struct {
+    const char *name;
+    const char *value;
+    int since; /* server version */
+} pinned[] = {
+    {"DateStyle", "ISO, YMD", 0},
+    {"IntervalStyle", "postgres", 0},
+    {"TimeZone", "UTC", 0},
+    {"extra_float_digits", "3", 0},
+    {"bytea_output", "hex", 0},
+    {"lc_monetary", "C", 0},
+    {"standard_conforming_strings", "on", 0},
+    {"client_encoding", "UTF8", 0},
+    {"row_security", "off", 0},
+    {"search_path", "", 0},
+    {"quote_all_identifiers", "off", 0},
+    {"statement_timeout", "0", 0},
+    {"lock_timeout", "0", 0},
+    {"idle_in_transaction_session_timeout", "0", 0},
+    {"idle_session_timeout", "0", 140000},
+    {"transaction_timeout", "0", 170000},
+};
 
+/* One statement and not several: that is all that a replication session is sure to take. */
 static int pin(struct pg *pg, struct err *err) {
-    int version = pg_server_version(pg);
-    if (version >= 170000)
-        return pg_exec(pg, PIN_ALL PIN_FROM_14 PIN_FROM_17, NULL, err);
-    if (version >= 140000)
-        return pg_exec(pg, PIN_ALL PIN_FROM_14, NULL, err);
-    return pg_exec(pg, PIN_ALL, NULL, err);
+    _cleanup_(buf_release) struct buf sql = {.max = 4096};
+    for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
+        if (pg_server_version(pg) >= pinned[i].since)
+            buf_printf(&sql, "%s pg_catalog.set_config('%s', '%s', false)", i ? "," : "SELECT",
+                       pinned[i].name, pinned[i].value);
+    return pg_exec(pg, buf_text(&sql), NULL, err);
 }
 
 static void ignore_notice(void *context, const PGresult *r) {
@@ -158,7 +160,7 @@ static void choose(struct settings *s, const char *uri, enum pg_mode mode, const
                             "keepalives_count", "tcp_user_timeout", "dbname", "application_name",
                             "replication", NULL},
                            {"10", "30", "10", "3", "60000", uri, app,
-                            mode == PG_REPLICATION ? "database" : "false", NULL}};
+                            mode == PG_REPLICATION ? "database" : NULL, NULL}};
 }
 
 /* Like PQconnectdbParams for one attempt, but the server's errors come with their SQLSTATE, which
