@@ -67,7 +67,7 @@ class Generator:
             args += [arg for _, more in parts for arg in more]
         names = ", ".join(quote(column.name) for column in table.columns)
         # A deferrable key cannot arbitrate.
-        ignore = "" if table.swap == "deferred" else " ON CONFLICT DO NOTHING"
+        ignore = "" if table.swap else " ON CONFLICT DO NOTHING"
         return [(f"INSERT INTO {table.name} ({names}) VALUES {', '.join(rows)}{ignore}", args)]
 
     def _update(self, table, names, where):
@@ -117,13 +117,13 @@ class Generator:
 
     def swap(self, table):
         """Two rows exchange a key column in one transaction."""
-        name = self._rng.choice(table.key)
+        name = table.swap or self._rng.choice(table.key)
         column, kind = quote(name), _column(table, name).kind
         (one,), (two,) = random_value(self._rng, kind)[1], random_value(self._rng, kind)[1]
-        if table.swap == "deferred":
+        if table.swap:
             return [("SET CONSTRAINTS ALL DEFERRED", []),
-                    (f"UPDATE {table.name} SET {column} ="
-                     f" (CASE {column} WHEN %s THEN %s ELSE %s END)::int"
+                    (f"UPDATE {table.name} SET {column} = "
+                     f"(CASE {column} WHEN %s THEN %s ELSE %s END)::int"
                      f" WHERE {column} IN (%s, %s)", [one, two, one, one, two])]
         spare = _SPARE[kind]
         return [(f"UPDATE {table.name} SET {column} = %s WHERE {column} = %s", [new, old])
@@ -185,7 +185,7 @@ def _column(table, name):
 
 def _settings(rng):
     return {"lanes": rng.randint(1, 4), "threads": rng.randint(1, 3),
-            "chunk_rows": rng.choice([3, 10, 100000]), "operations": rng.choice([1, 7, 1000]),
+            "chunk_rows": rng.choice([100, 100000]), "operations": rng.choice([1, 7, 1000]),
             "delay": rng.choice(["0ms", "5ms", "50ms"]), "pace_ms": rng.choice([0, 1, 5, 15])}
 
 

@@ -1,6 +1,7 @@
 """Runs one history against real servers: what it streamed must equal a fresh snapshot."""
 import contextlib
 import shutil
+import signal
 import time
 import uuid
 
@@ -104,7 +105,9 @@ class Pipeline:
     def stop(self):
         if self._running is not None:
             running, self._running = self._running, None
-            running.stop(timeout=_RUN_SECONDS).expect(0)
+            result = running.stop(timeout=_RUN_SECONDS)
+            if result.code != -signal.SIGTERM or result.err:  # it had not even begun
+                result.expect(0)
 
     def finish(self):
         self.stop()
@@ -149,6 +152,7 @@ def _compare(history, database, client, names, fresh):
 def replay(history, servers, folder, keep=False):
     """None if it holds; else what is wrong, as text. `folder` is made, and kept if it does not."""
     pg, mongo = servers
+    shutil.rmtree(folder, ignore_errors=True)
     database = Database(pg, pg.create_database("property"))
     name = "property_" + uuid.uuid4().hex[:12]
     names = [f"{name}_{_LIVE}", f"{name}_{_FRESH}"]

@@ -51,7 +51,7 @@ _PLAIN = {
     "numeric": lambda r: r.choice(_NUMBERS + ["1" + "0" * 40, "0." + "7" * 34, "3." + "1" * 50]),
     "bool": lambda r: r.choice(["t", "f"]),
     "text": lambda r: r.choice(_WORDS + [f"word {r.randint(0, 999)}"]),
-    "date": lambda r: r.choice(["infinity", "0044-03-15 BC", _moment(r)[:10]]),
+    "date": lambda r: r.choice(["infinity", "0001-01-01", _moment(r)[:10]]),
     "moment": lambda r: r.choice(["infinity", "-infinity", _moment(r), _moment(r)]),
     "zoned": lambda r: _moment(r) + r.choice(["Z", "+05:30", "-11"]),
     "json": _json,

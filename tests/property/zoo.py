@@ -29,7 +29,7 @@ class Table:
     columns: tuple
     parents: tuple = ()  # columns that point to a parent: changed more often than others
     identity: bool = True  # REPLICA IDENTITY may be DEFAULT or FULL; else the DDL says it
-    swap: str = "steps"  # "steps": by a third key; "deferred": in one statement
+    swap: str = ""  # a column that two rows can exchange in one statement: deferrable and unique
     truncate: tuple = ()  # names of the tables that TRUNCATE must list together with it
 
 
@@ -221,19 +221,21 @@ _UNIQUE = Family(
 _SWAP = Family(
     "swap",
     """
-    CREATE TABLE seats (no int PRIMARY KEY DEFERRABLE, guest text, big text);
-    ALTER TABLE seats REPLICA IDENTITY FULL, ALTER big SET STORAGE EXTERNAL;
-    CREATE TABLE extras (id int PRIMARY KEY, seat_no int, what text);
+    CREATE TABLE seats (id int PRIMARY KEY, no int UNIQUE DEFERRABLE, guest text, big text);
+    ALTER TABLE seats ALTER big SET STORAGE EXTERNAL;
+    CREATE TABLE extras (id int PRIMARY KEY, what text,
+      seat_no int REFERENCES seats (id) DEFERRABLE INITIALLY DEFERRED);
     CREATE INDEX ON extras (seat_no);
     """,
-    (Table("seats", ("no",), (key("no"), Column("guest", "text"), Column("big", "big")),
-           identity=False, swap="deferred"),
+    (Table("seats", ("id",), (key("id"), Column("no", "id"), Column("guest", "text"), Column("big", "big")),
+           swap="no", truncate=("extras",)),
      Table("extras", ("id",), (key("id"), Column("seat_no", "id"), Column("what", "text")),
            ("seat_no",))),
     {
         "seats": {"table": "seats"},
         "seat_trees": {"table": "seats", "embed": {
-            "extras": {"table": "extras", "join": {"seat_no": "no"}}}},
+            "by_id": {"table": "extras", "join": {"seat_no": "id"}},
+            "by_no": {"table": "extras", "join": {"seat_no": "no"}}}},
     })
 
 _SELF = Family(
