@@ -69,7 +69,17 @@ static const struct command *find_command(size_t count, char **words, size_t *re
     return NULL;
 }
 
+/* "config": the first of two words. Lists the second ones. */
+static bool list_second_words(const char *word, struct buf *out) {
+    size_t len = strlen(word);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strncmp(commands[i].name, word, len) == 0 && commands[i].name[len] == ' ')
+            buf_printf(out, "%s%s", out->len ? ", " : "", commands[i].name);
+    return out->len > 0;
+}
+
 static int unknown_command(size_t count, char **words, struct err *err) {
+    _cleanup_(buf_release) struct buf seconds = {.max = ERR_TEXT_MAX};
     const char *best = NULL;
     size_t best_distance = 3;
     char given[200];
@@ -84,8 +94,12 @@ static int unknown_command(size_t count, char **words, struct err *err) {
             best = commands[i].name;
         }
     }
+    if (list_second_words(words[0], &seconds) && (!best || count == 1))
+        return err_set(err, ERR_USAGE, "unknown command '%s'; there is: %s", given,
+                       buf_text(&seconds));
     if (best)
-        return err_set(err, ERR_USAGE, "unknown command '%s', did you mean '%s'?", words[0], best);
+        return err_set(err, ERR_USAGE, "unknown command '%s', did you mean '%s'?",
+                       strchr(best, ' ') ? given : words[0], best);
     return err_set(err, ERR_USAGE, "unknown command '%s'; see `banyan help`", words[0]);
 }
 
@@ -183,7 +197,8 @@ static int parse(int argc, char **argv, char **words, const struct command **ret
         return unknown_command(*ret_count, words, err);
     if ((*ret_command)->options)
         tables[1] = (*ret_command)->options();
-    return parse_with(tables, (*ret_command)->options ? 2 : 1, argc, argv, words, ret_count, err);
+    rc = parse_with(tables, (*ret_command)->options ? 2 : 1, argc, argv, words, ret_count, err);
+    return rc < 0 ? err_prefix(err, "%s", (*ret_command)->name) : 0;
 }
 
 static int prepare(const struct command *command, struct conf **ret_conf, struct err *err) {

@@ -1,7 +1,6 @@
 #include "cli/options.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NAME_MAX_LEN 64
@@ -44,10 +43,12 @@ static const struct option_spec *find(const struct option_spec *const *tables, s
 static int unknown(const struct option_spec *const *tables, size_t count, const char *word,
                    struct err *err) {
     const char *best = NULL;
+    char name[NAME_MAX_LEN];
     size_t best_distance = 4;
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     for (size_t t = 0; t < count; t++)
         for (const struct option_spec *o = tables[t]; o->name; o++) {
-            size_t d = options_distance(word, o->name);
+            size_t d = options_distance(name, o->name);
             if (d < best_distance) {
                 best_distance = d;
                 best = o->name;
@@ -59,11 +60,14 @@ static int unknown(const struct option_spec *const *tables, size_t count, const 
 }
 
 static int set_number(const struct option_spec *o, const char *value, struct err *err) {
-    char *end = NULL;
-    errno = 0;
-    long long v = strtoll(value, &end, 10);
-    if (errno || end == value || *end || v < 0)
-        return err_set(err, ERR_USAGE, "option %s wants a number, not '%s'", o->name, value);
+    int64_t v = 0;
+    const char *p = value;
+    bool fits = *p != '\0';
+    for (; fits && *p >= '0' && *p <= '9'; p++)
+        fits = !__builtin_mul_overflow(v, 10, &v) && !__builtin_add_overflow(v, *p - '0', &v);
+    if (!fits || *p)
+        return err_set(err, ERR_USAGE, "option %s wants a number from 0 to %lld, not '%s'", o->name,
+                       (long long)INT64_MAX, value);
     *(int64_t *)o->target = v;
     return 0;
 }
@@ -79,24 +83,42 @@ static int set(const struct option_spec *o, const char *value, struct err *err) 
     return 0;
 }
 
+/* Length of the option's name in a word; what is behind it, if anything, is its value. */
+static size_t name_len(const char *word) {
+    if (strncmp(word, "--", 2) == 0)
+        return strcspn(word, "=");
+    return 2; /* -cFILE */
+}
+
+/* The value of an option at argv[*i]; *i moves over it. A word that looks like an option is more
+ * likely one whose value was forgotten: --name=-value says it is meant. */
+static int take_value(const struct option_spec *o, size_t len, int argc, char **argv, int *i,
+                      const char **ret_value, struct err *err) {
+    const char *rest = argv[*i] + len;
+    if (*rest) {
+        *ret_value = rest + (*rest == '=');
+        return 0;
+    }
+    if (*i + 1 >= argc || (argv[*i + 1][0] == '-' && argv[*i + 1][1]))
+        return err_set(err, ERR_USAGE, "option %s wants a value: %s %s", o->name, o->name,
+                       o->argument);
+    *ret_value = argv[++*i];
+    return 0;
+}
+
 /* One option at argv[*i]; *i moves over its value. */
 static int take(const struct option_spec *const *tables, size_t count, int argc, char **argv,
                 int *i, struct err *err) {
-    char *word = argv[*i];
-    const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
-    size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const char *word = argv[*i];
+    size_t len = name_len(word);
     const struct option_spec *o = find(tables, count, word, len);
     if (!o)
         return unknown(tables, count, word, err);
-    if (o->kind == OPTION_FLAG && equals)
-        return err_set(err, ERR_USAGE, "option %s takes no value", o->name);
-    const char *value = equals ? equals + 1 : NULL;
-    if (o->kind != OPTION_FLAG && !value) {
-        if (*i + 1 >= argc)
-            return err_set(err, ERR_USAGE, "option %s wants a %s", o->name, o->argument);
-        value = argv[++*i];
-    }
-    return set(o, value, err);
+    if (o->kind == OPTION_FLAG && word[len])
+        return err_set(err, ERR_USAGE, "option %s takes no value, so '%s' is wrong", o->name, word);
+    const char *value = NULL;
+    int rc = o->kind == OPTION_FLAG ? 0 : take_value(o, len, argc, argv, i, &value, err);
+    return rc < 0 ? rc : set(o, value, err);
 }
 
 int options_parse(const struct option_spec *const *tables, size_t table_count, int argc,

@@ -24,7 +24,9 @@ struct option_spec {
 
 /* Takes the options of the tables out of argv (they may stand anywhere; "--" ends them); what is
  * left is moved to the front and counted in *ret_count. `--name=value` and `--name value` are the
- * same. ERR_USAGE names the word that is wrong, and one that looks like it. */
+ * same, as are `-c value` and `-cvalue`; of an option given twice the last value counts. ERR_USAGE
+ * names the word that is wrong, and one that looks like it. Targets of options before that word are
+ * set even then. */
 int options_parse(const struct option_spec *const *tables, size_t table_count, int argc,
                   char **argv, size_t *ret_count, struct err *err) must_check;
 
