@@ -1,4 +1,5 @@
 /* Phases of collections while they run, failures of threads, and waking the receiver. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/stop.h"
 #include "model/canon.h"
@@ -77,6 +78,32 @@ void control_failed(void *context, const struct err *failure) {
         run->failure = *failure;
     pthread_mutex_unlock(&run->lock);
     control_wake(run);
+}
+
+static int on_source_once(struct run *run, control_step step, void *context, struct err *err) {
+    int rc =
+        run->pg ? 0 : pg_connect(run->conf->source.uri, PG_SQL, run->app_prefix, &run->pg, err);
+    return rc < 0 ? rc : step(run, context, err);
+}
+
+int control_on_source(struct run *run, control_step step, void *context, struct err *err) {
+    struct backoff backoff;
+    backoff_init(&backoff, 100000, 10000000, (uint64_t)clock_wall_us());
+    for (;;) {
+        struct err failure = {0};
+        int rc = on_source_once(run, step, context, &failure);
+        if (rc == 0)
+            return 0;
+        if (!failure.retriable) {
+            *err = failure;
+            return rc;
+        }
+        log_event(LOG_WARN, "source_lost", LOG_STR("reason", failure.text));
+        pg_free(run->pg);
+        run->pg = NULL;
+        if (stop_wait(backoff_next_us(&backoff)))
+            return err_set(err, ERR_STOPPED, "asked to stop");
+    }
 }
 
 int control_check(void *context, struct err *err) {

@@ -137,7 +137,8 @@ static void end_threads(struct run *run) {
 /* ---- the run ---- */
 
 /* P: the end of the log now, and a commit behind it so that the stream passes P soon. */
-static int catch_up_position(struct run *run, lsn_t *ret, struct err *err) {
+static int catch_up_position(struct run *run, void *context, struct err *err) {
+    lsn_t *ret = context;
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
     int rc = pg_exec(run->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
     if (rc < 0)
@@ -177,7 +178,7 @@ static int verdict(struct run *run, struct err *err) {
 
 static int copy_and_stream(struct run *run, struct err *err) {
     lsn_t until = 0;
-    int rc = run->options->catch_up ? catch_up_position(run, &until, err) : 0;
+    int rc = run->options->catch_up ? control_on_source(run, catch_up_position, &until, err) : 0;
     if (rc == 0)
         rc = snapshot_run(run, err);
     if (rc < 0)
@@ -187,7 +188,7 @@ static int copy_and_stream(struct run *run, struct err *err) {
     if (run->options->snapshot_only && !healed)
         return 0;
     if ((run->options->snapshot_only || run->options->catch_up) && healed > until)
-        rc = catch_up_position(run, &until, err);
+        rc = control_on_source(run, catch_up_position, &until, err);
     if (rc == 0)
         rc = start_threads(run, err);
     if (rc == 0)

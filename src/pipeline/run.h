@@ -74,6 +74,12 @@ int control_check(void *run, struct err *err) must_check;
 int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
                       struct err *err) must_check;
 
+typedef int (*control_step)(struct run *run, void *context, struct err *err);
+/* Runs `step` on main's session to the source; a session that is lost is opened again, with
+ * backoff, until the step is done or we are asked to stop. @thread main */
+int control_on_source(struct run *run, control_step step, void *context,
+                      struct err *err) must_check;
+
 /* ---- setup.c: @thread main ---- */
 
 int setup_plan(struct run *run, struct err *err) must_check;

@@ -378,25 +378,30 @@ static void end_worker(struct worker *w) {
 
 /* Chunks may begin when every transaction that was running when the slot and the publication were
  * made has ended: then a row is in a chunk or in the log. */
+static int ask_visible(struct run *run, void *context, struct err *err) {
+    bool *ret_visible = context;
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    _cleanup_(mem_freep) char *xmax = mem_printf("%llu", (unsigned long long)run->snapshot_xmax);
+    struct span params[] = {span_of(xmax)};
+    int rc = pg_query(run->pg,
+                      "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()) "
+                      ">= $1::bigint",
+                      1, params, &r, err);
+    if (rc == 0)
+        *ret_visible = span_is(pg_value(r, 0, 0), "t");
+    return rc;
+}
+
 static int wait_until_visible(struct run *run, struct err *err) {
     struct pipeline_progress p = {.stage = PIPELINE_WAITING,
                                   .waiting_for = "transactions that were running when the slot was "
                                                  "made",
                                   .documents_expected = -1};
     for (;;) {
-        _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-        _cleanup_(mem_freep) char *xmax =
-            mem_printf("%llu", (unsigned long long)run->snapshot_xmax);
-        struct span params[] = {span_of(xmax)};
-        int rc =
-            pg_query(run->pg,
-                     "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()) "
-                     ">= $1::bigint",
-                     1, params, &r, err);
-        if (rc < 0)
+        bool visible = false;
+        int rc = control_on_source(run, ask_visible, &visible, err);
+        if (rc < 0 || visible)
             return rc;
-        if (span_is(pg_value(r, 0, 0), "t"))
-            return 0;
         if (run->options->progress)
             run->options->progress(run->options->progress_context, &p);
         if (stop_wait(VISIBLE_WAIT_US))
@@ -459,15 +464,19 @@ static void wait_for_workers(struct snapshot *s) {
     }
 }
 
-/* E: everything a chunk can have read is in the log before this position. */
-static int begin_catch_up(struct run *run, struct err *err) {
+static int read_insert_lsn(struct run *run, void *context, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    lsn_t end;
     int rc = pg_exec(run->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
-    if (rc < 0)
-        return rc;
-    if (!lsn_parse(pg_value(r, 0, 0), &end))
+    if (rc == 0 && !lsn_parse(pg_value(r, 0, 0), context))
         return err_set(err, ERR_WIRE, "the source's log position is not a position");
+    return rc;
+}
+
+/* E: everything a chunk can have read is in the log before this position. Main's session has been
+ * idle while the workers copied, and may be lost. */
+static int begin_catch_up(struct run *run, struct err *err) {
+    lsn_t end = 0;
+    int rc = control_on_source(run, read_insert_lsn, &end, err);
     for (size_t c = 0; rc == 0 && c < run->plan->collection_count; c++)
         if (is_copying(run, c))
             rc = control_set_phase(run, c, STATE_CATCHING_UP, end, err);

@@ -426,6 +426,8 @@ static int reconnect_loop(struct stream *s, struct err *err) {
             return rc;
         }
         log_event(LOG_WARN, "source_lost", LOG_STR("reason", failure.text));
+        pg_free(s->run->pg); /* what cut the stream may have cut this session too */
+        s->run->pg = NULL;
         rc = drain(s, err);
         if (rc == 0)
             rc = checkpoint(s, err);
