@@ -52,6 +52,8 @@ class Stage:
         self.pg_proxy, self.mongo_proxy = Proxy(self.pg.port), Proxy(self.mongo.port)
         self.database = Database(self.pg, self.pg.create_database("crash"))
         create(self.database.uri, ROWS, seed)
+        for module in (LIVE, FRESH):  # a kept folder may hold the state of another time
+            shutil.rmtree(folder / module, ignore_errors=True)
         self._programs = {module: Banyan(folder / module, self._configuration(module))
                           for module in (LIVE, FRESH)}
         self._running = None
