@@ -271,6 +271,7 @@ static void release(struct run *run) {
     free(run->slot);
     free(run->publication);
     free(run->app_prefix);
+    free(run->running);
     free(run);
 }
 

@@ -55,7 +55,7 @@ struct run {
     struct err failure;   /* code 0: none */
     struct err index_failure;
     lsn_t confirmed; /* main only: checkpointed */
-    uint64_t snapshot_xmax;
+    char *running;   /* main only: transactions that ran when slot and publication were made */
 };
 
 /* ---- control.c: phases, failures, waking. Any thread unless said otherwise. ---- */

@@ -185,17 +185,23 @@ static int prepare_slot(struct run *run, struct repl *repl, struct state_pipelin
     return rc < 0 ? rc : make_slot(run, repl, p, err);
 }
 
-/* Reading may begin when everything that runs now, with the slot and the publication in place, has
- * ended. */
-static int read_xmax(struct run *run, struct err *err) {
+/* Reading may begin when everything that runs now in this database, with the slot and the
+ * publication in place, has ended. A transaction keeps the lock on its own id until others see it
+ * as ended; ids of other databases do not matter. */
+static int note_running(struct run *run, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
     int rc =
-        pg_exec(run->pg, "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())",
+        pg_exec(run->pg,
+                "SELECT coalesce(pg_catalog.array_agg(l.transactionid::text), '{}')::text "
+                "FROM pg_catalog.pg_locks l "
+                "JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
+                "WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted "
+                "AND a.datname = pg_catalog.current_database() "
+                "AND l.pid <> pg_catalog.pg_backend_pid()",
                 &r, err);
-    if (rc < 0)
-        return rc;
-    run->snapshot_xmax = strtoull(pg_value(r, 0, 0).ptr, NULL, 10);
-    return 0;
+    if (rc == 0)
+        run->running = mem_strndup(pg_value(r, 0, 0).ptr, pg_value(r, 0, 0).len);
+    return rc;
 }
 
 int setup_source(struct run *run, struct err *err) {
@@ -215,7 +221,7 @@ int setup_source(struct run *run, struct err *err) {
     if (rc == 0)
         rc = prepare_slot(run, repl, &p, err);
     if (rc == 0)
-        rc = read_xmax(run, err);
+        rc = note_running(run, err);
     run->confirmed = p.checkpoint;
     return rc;
 }

@@ -393,15 +393,22 @@ static int ask_visible(struct run *run, void *context, struct err *err) {
 }
 
 static int wait_until_visible(struct run *run, struct err *err) {
-    struct pipeline_progress p = {.stage = PIPELINE_WAITING,
-                                  .waiting_for = "transactions that were running when the slot was "
-                                                 "made",
-                                  .documents_expected = -1};
+    struct pipeline_progress p = {.stage = PIPELINE_WAITING, .documents_expected = -1};
     for (;;) {
-        bool visible = false;
-        int rc = control_on_source(run, ask_visible, &visible, err);
-        if (rc < 0 || visible)
+        _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+        struct span params[] = {span_of(run->running)};
+        int rc = pg_query(run->pg,
+                          "SELECT pg_catalog.count(*), coalesce(pg_catalog.min(pid), 0) "
+                          "FROM pg_catalog.pg_locks WHERE locktype = 'transactionid' AND "
+                          "mode = 'ExclusiveLock' AND granted AND transactionid::text = ANY "
+                          "($1::text[])",
+                          1, params, &r, err);
+        if (rc < 0 || span_is(pg_value(r, 0, 0), "0"))
             return rc;
+        _cleanup_(mem_freep) char *who = mem_printf(
+            "%s transactions that began before the slot (one is of the backend with pid %s)",
+            pg_value(r, 0, 0).ptr, pg_value(r, 0, 1).ptr);
+        p.waiting_for = who;
         if (run->options->progress)
             run->options->progress(run->options->progress_context, &p);
         if (stop_wait(VISIBLE_WAIT_US))
