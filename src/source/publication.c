@@ -58,8 +58,7 @@ static bool has_table(const struct pg_result *r, const struct repl_publication_t
     return false;
 }
 
-/* Row filters and column lists would hide changes. Both and whole schemas come with 15; SET TABLE
- * drops all of them. */
+/* Row filters, column lists and whole schemas (15 and later) would hide changes or send others. */
 static bool is_filtered(const struct pg_result *r) {
     for (size_t i = 0; i < pg_rows(r); i++)
         if (span_is(pg_value(r, i, 2), "t"))
@@ -91,13 +90,16 @@ static int adjust(struct pg *pg, const char *publication, const struct pg_result
     _cleanup_(pg_result_freep) struct pg_result *now = NULL;
     if (span_is(pg_value(options, 0, 0), "t"))
         return err_set(err, ERR_CONF,
-                       "publication %s is FOR ALL TABLES, which would send tables nobody maps; set "
-                       "source.publication to another name",
-                       publication);
+                       "it is FOR ALL TABLES, which would send tables nobody maps; set "
+                       "source.publication to another name");
     int rc = read_tables(pg, publication, &now, err);
     if (rc < 0)
         return rc;
-    bool same = pg_rows(now) == count && !is_filtered(now);
+    if (is_filtered(now))
+        return err_set(err, ERR_CONF,
+                       "it has row filters, column lists or whole schemas, so somebody made it for "
+                       "another purpose; set source.publication to another name, or drop it");
+    bool same = pg_rows(now) == count;
     for (size_t i = 0; same && i < count; i++)
         same = has_table(now, &tables[i]);
     if (!same)
