@@ -378,37 +378,30 @@ static void end_worker(struct worker *w) {
 
 /* Chunks may begin when every transaction that was running when the slot and the publication were
  * made has ended: then a row is in a chunk or in the log. */
-static int ask_visible(struct run *run, void *context, struct err *err) {
-    bool *ret_visible = context;
+static int ask_running(struct run *run, void *context, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    _cleanup_(mem_freep) char *xmax = mem_printf("%llu", (unsigned long long)run->snapshot_xmax);
-    struct span params[] = {span_of(xmax)};
+    struct span params[] = {span_of(run->running)};
     int rc = pg_query(run->pg,
-                      "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot()) "
-                      ">= $1::bigint",
+                      "SELECT pg_catalog.count(*), coalesce(pg_catalog.min(pid), 0) "
+                      "FROM pg_catalog.pg_locks WHERE locktype = 'transactionid' AND "
+                      "mode = 'ExclusiveLock' AND granted AND transactionid::text = ANY "
+                      "($1::text[])",
                       1, params, &r, err);
-    if (rc == 0)
-        *ret_visible = span_is(pg_value(r, 0, 0), "t");
+    if (rc == 0 && !span_is(pg_value(r, 0, 0), "0"))
+        *(char **)context = mem_printf(
+            "%s transactions that began before the slot (one is of the backend with pid %s)",
+            pg_value(r, 0, 0).ptr, pg_value(r, 0, 1).ptr);
     return rc;
 }
 
 static int wait_until_visible(struct run *run, struct err *err) {
     struct pipeline_progress p = {.stage = PIPELINE_WAITING, .documents_expected = -1};
     for (;;) {
-        _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-        struct span params[] = {span_of(run->running)};
-        int rc = pg_query(run->pg,
-                          "SELECT pg_catalog.count(*), coalesce(pg_catalog.min(pid), 0) "
-                          "FROM pg_catalog.pg_locks WHERE locktype = 'transactionid' AND "
-                          "mode = 'ExclusiveLock' AND granted AND transactionid::text = ANY "
-                          "($1::text[])",
-                          1, params, &r, err);
-        if (rc < 0 || span_is(pg_value(r, 0, 0), "0"))
+        _cleanup_(mem_freep) char *running = NULL;
+        int rc = control_on_source(run, ask_running, &running, err);
+        if (rc < 0 || !running)
             return rc;
-        _cleanup_(mem_freep) char *who = mem_printf(
-            "%s transactions that began before the slot (one is of the backend with pid %s)",
-            pg_value(r, 0, 0).ptr, pg_value(r, 0, 1).ptr);
-        p.waiting_for = who;
+        p.waiting_for = running;
         if (run->options->progress)
             run->options->progress(run->options->progress_context, &p);
         if (stop_wait(VISIBLE_WAIT_US))
