@@ -58,7 +58,7 @@ static bool has_table(const struct pg_result *r, const struct repl_publication_t
     return false;
 }
 
-/* Row filters, column lists and whole schemas (15 and later) would hide changes or send others. */
+/* Row filters and column lists (15 and later) would hide changes. */
 static bool is_filtered(const struct pg_result *r) {
     for (size_t i = 0; i < pg_rows(r); i++)
         if (span_is(pg_value(r, i, 2), "t"))
@@ -71,9 +71,7 @@ static int read_tables(struct pg *pg, const char *publication, struct pg_result 
     struct span params[] = {span_of(publication)};
     const char *filtered =
         pg_server_version(pg) >= 150000
-            ? "SELECT n.nspname, c.relname, r.prqual IS NOT NULL OR r.prattrs IS NOT NULL OR "
-              "EXISTS "
-              "(SELECT FROM pg_catalog.pg_publication_namespace s WHERE s.pnpubid = p.oid) "
+            ? "SELECT n.nspname, c.relname, r.prqual IS NOT NULL OR r.prattrs IS NOT NULL "
             : "SELECT n.nspname, c.relname, false ";
     _cleanup_(buf_release) struct buf sql = {.max = 4096};
     buf_add_text(&sql, filtered);
@@ -89,16 +87,17 @@ static int adjust(struct pg *pg, const char *publication, const struct pg_result
                   const struct repl_publication_table *tables, size_t count, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *now = NULL;
     if (span_is(pg_value(options, 0, 0), "t"))
-        return err_set(err, ERR_CONF,
-                       "it is FOR ALL TABLES, which would send tables nobody maps; set "
-                       "source.publication to another name");
+        return err_set(
+            err, ERR_CONF,
+            "it is FOR ALL TABLES or for whole schemas, which would send tables nobody maps; set "
+            "source.publication to another name");
     int rc = read_tables(pg, publication, &now, err);
     if (rc < 0)
         return rc;
     if (is_filtered(now))
         return err_set(err, ERR_CONF,
-                       "it has row filters, column lists or whole schemas, so somebody made it for "
-                       "another purpose; set source.publication to another name, or drop it");
+                       "it has row filters or column lists, so somebody made it for another "
+                       "purpose; set source.publication to another name, or drop it");
     bool same = pg_rows(now) == count;
     for (size_t i = 0; same && i < count; i++)
         same = has_table(now, &tables[i]);
@@ -114,13 +113,17 @@ int repl_ensure_publication(struct pg *pg, const char *publication,
                             struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
     struct span params[] = {span_of(publication)};
-    const char *sql =
-        pg_server_version(pg) >= 130000
-            ? "SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT "
-              "pubviaroot FROM pg_catalog.pg_publication WHERE pubname = $1"
-            : "SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate "
-              "FROM pg_catalog.pg_publication WHERE pubname = $1";
-    int rc = pg_query(pg, sql, 1, params, &r, err);
+    int version = pg_server_version(pg);
+    _cleanup_(buf_release) struct buf sql = {.max = 4096};
+    buf_add_text(&sql, "SELECT p.puballtables");
+    if (version >= 150000)
+        buf_add_text(&sql, " OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace s "
+                           "WHERE s.pnpubid = p.oid)");
+    buf_add_text(&sql, ", p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate");
+    if (version >= 130000)
+        buf_add_text(&sql, " AND NOT p.pubviaroot");
+    buf_add_text(&sql, " FROM pg_catalog.pg_publication p WHERE p.pubname = $1");
+    int rc = pg_query(pg, buf_text(&sql), 1, params, &r, err);
     if (rc == 0)
         rc = pg_rows(r) == 0 ? create(pg, publication, tables, count, err)
                              : adjust(pg, publication, r, tables, count, err);
