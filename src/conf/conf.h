@@ -15,6 +15,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Limits, checked by conf_load and conf_parse. */
+#define CONF_FILE_MAX (4 * 1024 * 1024)     /* bytes of the file */
+#define CONF_VALUE_MAX (64 * 1024)          /* bytes of one value, after expansion too */
+#define CONF_NODES_MAX 200000               /* values, aliases counted with all they stand for */
+#define CONF_EMBED_DEPTH_MAX 20             /* embedded documents in embedded documents */
+#define CONF_COLUMNS_MAX 1600               /* columns in one list, as in a PostgreSQL table */
+#define CONF_ENTRIES_MAX 10000              /* entries in one mapping or list */
+#define CONF_NAMESPACE_MAX 255              /* bytes of database.collection (MongoDB manual) */
+#define CONF_MEMORY_MAX (128 * 1024 * 1024) /* bytes of everything read */
+
 struct conf_at {
     int line, column; /* from 1; 0: not from the file (a default) */
 };

@@ -1,0 +1,88 @@
+#include "conf/conf.h"
+
+#include "base/mem.h"
+#include "conf/conf_bind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* What conf_free needs, around what callers see. */
+struct conf_whole {
+    struct conf conf; /* first: a struct conf * is a struct conf_whole * */
+    struct arena arena;
+};
+
+int conf_parse(const char *name, const char *text, size_t len, struct conf **ret_conf,
+               struct err *err) {
+    struct conf_whole *whole = mem_zalloc(1, sizeof *whole);
+    arena_init(&whole->arena, CONF_MEMORY_MAX);
+    struct tree_input in = {name, len ? text : "", len};
+    const struct tree_node *root = NULL;
+    int rc = tree_parse(&in, &whole->arena, &root, err);
+    struct span file = rc == 0 ? arena_copy(&whole->arena, span_of(name)) : (struct span){0};
+    whole->conf.file = file.ptr;
+    if (rc == 0 && !file.ptr)
+        rc = err_set(err, ERR_CONF, "%s: no memory left for its name", name);
+    if (rc == 0)
+        rc = bind_conf(whole->conf.file, root, &whole->arena, &whole->conf, err);
+    if (rc < 0)
+        conf_free(&whole->conf);
+    else
+        *ret_conf = &whole->conf;
+    return rc;
+}
+
+static int read_file(const char *path, struct buf *out, struct err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(err, ERR_CONF, "%s:1:1: cannot open it: %s; name the file with -c", path,
+                       strerrordesc_np(errno));
+    int rc = 0;
+    for (;;) {
+        char *to = buf_reserve(out, 64 * (size_t)1024);
+        ssize_t n = to ? read(fd, to, 64 * (size_t)1024) : -1;
+        if (!to)
+            rc = err_set(err, ERR_CONF, "%s:1:1: the file has more than %d MiB; split it", path,
+                         CONF_FILE_MAX / (1024 * 1024));
+        else if (n < 0 && errno == EINTR)
+            continue;
+        else if (n < 0)
+            rc = err_set(err, ERR_CONF, "%s:1:1: cannot read it: %s", path, strerrordesc_np(errno));
+        if (n <= 0)
+            break;
+        out->len += (size_t)n;
+    }
+    (void)close(fd);
+    return rc;
+}
+
+int conf_load(const char *path, struct conf **ret_conf, struct err *err) {
+    /* One read more than the limit, so that the exact check is conf_parse's. */
+    _cleanup_(buf_release) struct buf text = {.max = CONF_FILE_MAX + 128 * (size_t)1024};
+    int rc = read_file(path, &text, err);
+    return rc < 0 ? rc : conf_parse(path, text.data, text.len, ret_conf, err);
+}
+
+void conf_free(struct conf *conf) {
+    if (!conf)
+        return;
+    struct conf_whole *whole = (struct conf_whole *)conf;
+    arena_release(&whole->arena);
+    free(whole);
+}
+
+const struct conf_module *conf_module(const struct conf *conf, const char *name) {
+    for (size_t i = 0; i < conf->module_count; i++)
+        if (strcmp(conf->modules[i].name.text, name) == 0)
+            return &conf->modules[i];
+    return NULL;
+}
+
+int conf_error(const struct conf *conf, struct conf_at at, struct err *err, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    int rc = tree_verror(conf->file, at, err, fmt, args);
+    va_end(args);
+    return rc;
+}

@@ -1,0 +1,50 @@
+/*
+ * Tree of nodes + table of keys -> struct conf. Private to conf/. One thread.
+ *
+ * conf_bind.c binds what one row of the table describes; conf_bind_mapping.c what has names chosen
+ * by the user (modules, collections, fields, embedded documents ...).
+ */
+#ifndef BANYAN_CONF_CONF_BIND_H
+#define BANYAN_CONF_CONF_BIND_H
+
+#include "conf/conf_keys.h"
+#include "conf/conf_tree.h"
+
+struct binder {
+    const char *file;
+    struct arena *arena;
+    size_t embed_depth;
+    struct err *err;
+};
+
+/* Binds `node`, a mapping with the keys of `scope`, into the struct at `base`, defaults included.
+ * `name` and `at` are those of the key it stands under. `where` as in conf_key_applies. */
+int bind_scope(struct binder *b, enum conf_scope scope, unsigned where, const char *name,
+               struct conf_at at, const struct tree_node *node, void *base) must_check;
+
+/* The kinds with names or lists chosen by the user; `base` is the struct of the row's scope. */
+int bind_entries(struct binder *b, const struct conf_key *key, const struct tree_node *node,
+                 void *base) must_check;
+
+/* The expanded text of a scalar; `what` names it in errors. */
+int bind_text(struct binder *b, const char *what, const struct tree_node *node,
+              struct conf_text *ret_text, bool *ret_expanded) must_check;
+
+/* The same for any scalar, empty ones too. */
+int bind_expanded(struct binder *b, const struct tree_node *node, struct span *ret_text,
+                  bool *ret_expanded) must_check;
+
+int bind_list(struct binder *b, const char *what, const struct tree_node *node,
+              struct conf_list *ret_list) must_check;
+
+/* "file:line:column: ..." */
+int bind_error(const struct binder *b, struct conf_at at, const char *fmt, ...) printf_like(3, 4);
+
+/* Zeroed. NULL (with the error set) when the configuration is over its limit of memory. */
+void *bind_alloc(struct binder *b, size_t count, size_t size) must_check;
+
+/* The whole file. */
+int bind_conf(const char *file, const struct tree_node *root, struct arena *arena,
+              struct conf *conf, struct err *err) must_check;
+
+#endif

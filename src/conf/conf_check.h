@@ -1,0 +1,46 @@
+/*
+ * Checks of values, and texts turned into values. Private to conf/. Pure, any thread.
+ *
+ * The conf_check_* give what is wrong with a value, to be read behind its name ("is empty"), or
+ * NULL. They never repeat the value: it may hold a secret.
+ */
+#ifndef BANYAN_CONF_CONF_CHECK_H
+#define BANYAN_CONF_CONF_CHECK_H
+
+#include "base/arena.h"
+#include "conf/conf.h"
+
+/* What an entry of `add:` may hold besides a constant. */
+struct conf_add_keys {
+    bool now;
+    struct conf_text column;
+};
+
+const char *conf_check_source_uri(const char *value);
+const char *conf_check_target_uri(const char *value);
+const char *conf_check_slot(const char *value);
+const char *conf_check_publication(const char *value);
+const char *conf_check_database(const char *value);
+const char *conf_check_collection(const char *value);
+const char *conf_check_index_name(const char *value);
+
+/* Decimal, with a sign, nothing else; false: not a whole number, or over 64 bits. */
+bool conf_read_int(struct span s, int64_t *ret_value) must_check;
+
+/* "10s", "5ms", "1m", "2h", "250us" -> microseconds; false: not a duration, or over 64 bits. */
+bool conf_read_duration(struct span s, int64_t *ret_us) must_check;
+
+/* The shortest text that reads back as `us`. */
+struct conf_duration {
+    char text[24];
+};
+struct conf_duration conf_duration_text(int64_t us);
+
+/* A number as YAML's core schema has it: 1e3, .5, -.inf, .nan, 0x1f (an integer). */
+bool conf_read_number(struct span s, enum conf_scalar_kind *ret_kind, int64_t *ret_integer,
+                      double *ret_real) must_check;
+
+/* `a.b` with parts quoted as in SQL. NULL, or what is wrong. */
+const char *conf_read_table(struct span s, struct arena *arena, struct conf_table *ret_table);
+
+#endif

@@ -1,0 +1,326 @@
+#include "conf/conf_keys.h"
+
+#include "conf/conf_check.h"
+
+#define SECOND ((int64_t)1000000)
+#define AT(type, member) .offset = offsetof(struct type, member)
+#define RANGE(low, high) .min = (low), .max = (high)
+#define LATER(where_scope, key_name, where, text)                                                  \
+    {                                                                                              \
+        .scope = (where_scope), .name = (key_name), .kind = KIND_LATER, .flags = (where),          \
+        .help = (text)                                                                             \
+    }
+
+static const struct conf_key keys[] = {
+    /* --- the file --- */
+    {SCOPE_ROOT, "source", KIND_SECTION, KEY_NEEDED, .child = SCOPE_SOURCE,
+     .example = "source: {uri: \"postgresql://banyan@127.0.0.1:5432/shop\"}",
+     .help = "The SQL database that is being left."},
+    {SCOPE_ROOT, "target", KIND_SECTION, KEY_NEEDED, .child = SCOPE_TARGET,
+     .example = "target: {uri: \"mongodb://127.0.0.1:27017/?replicaSet=rs0\", database: shop}",
+     .help = "The MongoDB deployment that takes over."},
+    {SCOPE_ROOT, "state", KIND_TEXT, 0, AT(conf, state), .fallback = "banyan.db",
+     .example = "state: /var/lib/banyan/shop.db",
+     .help =
+         "The SQLite file that holds positions and progress, relative to the folder the program "
+         "runs in. `--state FILE` wins over it. One file serves one configuration."},
+    {SCOPE_ROOT, "types", KIND_SECTION, 0, .child = SCOPE_TYPES,
+     .example = "types: {microseconds: string}",
+     .help = "What to do where BSON cannot hold a value."},
+    {SCOPE_ROOT, "modules", KIND_MODULES, KEY_NEEDED | KEY_FILLED, AT(conf, modules),
+     .at_offset = offsetof(struct conf, module_count), .child = SCOPE_MODULE,
+     .example = "modules: {catalogue: {collections: {products: {table: public.products}}}}",
+     .help = "The business domains, each under its name. A module migrates as one. `all` is not a "
+             "name: commands take it for every module."},
+    LATER(SCOPE_ROOT, "listen", 0, "address of the admin API and dashboard"),
+    LATER(SCOPE_ROOT, "tokens", 0, "who may use the admin API"),
+    LATER(SCOPE_ROOT, "tls", 0, "certificates of the admin API"),
+    LATER(SCOPE_ROOT, "hosts", 0, "names under which the dashboard may be reached"),
+    LATER(SCOPE_ROOT, "ofrep", 0, "a second listener for flag evaluation"),
+    LATER(SCOPE_ROOT, "gateway", 0, "the nginx in front of both sides"),
+    LATER(SCOPE_ROOT, "flags", 0, "feature flags"),
+    LATER(SCOPE_ROOT, "redis", 0, "flags shared between instances"),
+    LATER(SCOPE_ROOT, "kafka", 0, "changes by way of Kafka"),
+    LATER(SCOPE_ROOT, "alerts", 0, "alert rules and their webhook"),
+
+    /* --- source --- */
+    {SCOPE_SOURCE, "uri", KIND_URI, KEY_NEEDED | KEY_SECRET, AT(conf, source.uri),
+     .at_offset = offsetof(struct conf, source.uri_at), .check = conf_check_source_uri,
+     .example =
+         "uri: \"postgresql://banyan:${file:/run/secrets/pg}@db:5432/shop?sslmode=verify-full\"",
+     .help =
+         "How to reach PostgreSQL: a libpq URI (`postgresql://` or `postgres://`) or libpq's "
+         "`key=value` form. `mariadb://` is in the contract but not built yet. What is expanded "
+         "inside a URI must be percent-encoded, as libpq wants it."},
+    {SCOPE_SOURCE, "slot", KIND_TEXT, 0, AT(conf, source.slot), .check = conf_check_slot,
+     .otherwise = "`banyan_<database>_<module>`; `banyan_<database>` for `run all`",
+     .example = "slot: banyan_shop",
+     .help = "The replication slot: 1 to 63 lower case letters, digits and underscores."},
+    {SCOPE_SOURCE, "publication", KIND_TEXT, 0, AT(conf, source.publication),
+     .check = conf_check_publication, .otherwise = "the slot's name",
+     .example = "publication: banyan_shop", .help = "The publication, at most 63 bytes."},
+    {SCOPE_SOURCE, "heartbeat", KIND_DURATION, KEY_RELOAD, AT(conf, source.heartbeat_us),
+     RANGE(SECOND / 10, 3600 * SECOND), .fallback = "10s", .example = "heartbeat: 30s",
+     .help =
+         "How often a quiet database is made to advance its slot, so that it can let its log go."},
+    {SCOPE_SOURCE, "snapshot", KIND_SECTION, 0, .child = SCOPE_SNAPSHOT,
+     .example = "snapshot: {threads: 4, rows_per_second: 20000}",
+     .help = "How the first copy is made."},
+
+    {SCOPE_SNAPSHOT, "threads", KIND_INT, 0, AT(conf, source.snapshot_threads), RANGE(1, 64),
+     .fallback = "2", .example = "threads: 4",
+     .help = "Chunks that are copied at the same time; each has a connection to the source."},
+    {SCOPE_SNAPSHOT, "rows_per_second", KIND_INT64, KEY_RELOAD,
+     AT(conf, source.snapshot_rows_per_second), RANGE(0, 1000000000), .fallback = "0",
+     .example = "rows_per_second: 20000",
+     .help = "The most root rows copied in a second, all threads together; 0 is no limit."},
+    {SCOPE_SNAPSHOT, "chunk_rows", KIND_INT64, 0, AT(conf, source.snapshot_chunk_rows),
+     RANGE(1, 100000000), .fallback = "100000", .example = "chunk_rows: 20000",
+     .help =
+         "Root rows in a chunk, roughly: the unit of parallel work, of progress and of restart."},
+    {SCOPE_SNAPSHOT, "consistent", KIND_FLAG, 0, AT(conf, source.snapshot_consistent),
+     .fallback = "false", .example = "consistent: true",
+     .help =
+         "true: all chunks read the one snapshot that the slot exported, which holds back vacuum "
+         "until the copy is done and cannot survive a restart. false: each chunk reads in a short "
+         "transaction of its own, and the replay of the log makes them agree."},
+
+    /* --- target --- */
+    {SCOPE_TARGET, "uri", KIND_URI, KEY_NEEDED | KEY_SECRET, AT(conf, target.uri),
+     .at_offset = offsetof(struct conf, target.uri_at), .check = conf_check_target_uri,
+     .example = "uri: \"mongodb://banyan:${MONGO_PASSWORD}@db1,db2,db3/?replicaSet=rs0&tls=true\"",
+     .help =
+         "How to reach MongoDB: `mongodb://` or `mongodb+srv://`. Whatever it says, Banyan sets "
+         "w: majority, journal: true, primary reads and retryable writes."},
+    {SCOPE_TARGET, "database", KIND_TEXT, KEY_NEEDED, AT(conf, target.database),
+     .check = conf_check_database, .example = "database: shop",
+     .help = "The database for all collections: 1 to 63 bytes, none of `/ \\ . \" $` or space; not "
+             "admin, local or config."},
+    {SCOPE_TARGET, "lanes", KIND_INT, 0, AT(conf, target.lanes), RANGE(1, 64), .fallback = "2",
+     .example = "lanes: 4",
+     .help = "Threads that write. All changes of one document keep their order."},
+    {SCOPE_TARGET, "batch", KIND_SECTION, 0, .child = SCOPE_BATCH,
+     .example = "batch: {operations: 2000, delay: 10ms}", .help = "How writes are put together."},
+    {SCOPE_TARGET, "writes_per_second", KIND_INT64, KEY_RELOAD, AT(conf, target.writes_per_second),
+     RANGE(0, 1000000000), .fallback = "0", .example = "writes_per_second: 5000",
+     .help = "The most documents written in a second, all lanes together; 0 is no limit."},
+    {SCOPE_TARGET, "atomic", KIND_FIXED, 0, .fallback = "false", .example = "atomic: false",
+     .help = "Each source transaction as one MongoDB transaction."},
+
+    {SCOPE_BATCH, "operations", KIND_INT64, 0, AT(conf, target.batch_operations), RANGE(1, 100000),
+     .fallback = "1000", .example = "operations: 2000",
+     .help = "The most operations in one write."},
+    {SCOPE_BATCH, "delay", KIND_DURATION, 0, AT(conf, target.batch_delay_us), RANGE(0, 10 * SECOND),
+     .fallback = "5ms", .example = "delay: 20ms",
+     .help = "How long a lane waits for more before it writes what it has."},
+
+    /* --- types --- */
+    {SCOPE_TYPES, "microseconds", KIND_CHOICE, 0, AT(conf, types.microseconds),
+     .fallback = "truncate", .choices = "truncate|string|split", .example = "microseconds: split",
+     .help = "Times with microseconds, where a BSON date has milliseconds: cut; the text; or a "
+             "document {date, micros}."},
+    {SCOPE_TYPES, "numeric_overflow", KIND_CHOICE, 0, AT(conf, types.numeric_overflow),
+     .fallback = "string", .choices = "string|fail", .example = "numeric_overflow: fail",
+     .help = "Numbers of more than 34 digits: the text; or the collection stops."},
+    {SCOPE_TYPES, "infinity", KIND_CHOICE, 0, AT(conf, types.infinity), .fallback = "string",
+     .choices = "string|null|fail", .example = "infinity: \"null\"",
+     .help = "Infinite dates and times: the text; null; or the collection stops."},
+    {SCOPE_TYPES, "bigint_json", KIND_CHOICE, 0, AT(conf, types.bigint_json), .fallback = "int64",
+     .choices = "int64|decimal", .example = "bigint_json: decimal",
+     .help = "Whole numbers inside json and jsonb: int64 where they fit; or always Decimal128."},
+
+    /* --- a module --- */
+    {SCOPE_MODULE, "collections", KIND_COLLECTIONS, KEY_NEEDED | KEY_FILLED,
+     AT(conf_module, collections), .at_offset = offsetof(struct conf_module, collection_count),
+     .child = SCOPE_MAPPING, .example = "collections: {products: {table: public.products}}",
+     .help =
+         "The collections, each under its name, which may stand only once in the file. Not empty, "
+         "no `$`, not beginning with `.` or `system.`; with the database's name at most 255 "
+         "bytes."},
+    LATER(SCOPE_MODULE, "flag", 0, "the flag that decides which side answers"),
+    LATER(SCOPE_MODULE, "operations", 0, "named reads and writes in both forms"),
+    LATER(SCOPE_MODULE, "routes", 0, "paths of the gateway"),
+    LATER(SCOPE_MODULE, "reads", 0, "who answers reads"),
+    LATER(SCOPE_MODULE, "writes", 0, "who takes writes"),
+    LATER(SCOPE_MODULE, "stage", 0, "reads and writes set together"),
+    LATER(SCOPE_MODULE, "rollout", 0, "steps of the rollout"),
+    LATER(SCOPE_MODULE, "approvals", 0, "phases that wait for a person"),
+    LATER(SCOPE_MODULE, "gates", 0, "thresholds of the phases"),
+    LATER(SCOPE_MODULE, "budget", 0, "what the parallel run may cost"),
+
+    /* --- a collection, or what is embedded in one --- */
+    {SCOPE_MAPPING, "table", KIND_TABLE, KEY_NEEDED | KEY_ANYWHERE, AT(conf_mapping, table),
+     .example = "table: public.products",
+     .help =
+         "The table: one row, one document. `schema.table`, or `table` in the schema public. "
+         "Parts are quoted as in SQL (`'\"My Schema\".\"order.items\"'`); what is not quoted is "
+         "folded to lower case."},
+    {SCOPE_MAPPING, "id", KIND_ID, KEY_COLLECTION, AT(conf_mapping, id),
+     .otherwise = "the primary key", .example = "id: [tenant, number]",
+     .help = "The columns of `_id`: one gives a scalar, several a document {column: value} in this "
+             "order. `id: objectid` gives a stable ObjectId for each primary key."},
+    {SCOPE_MAPPING, "keep_id", KIND_FLAG, KEY_COLLECTION, AT(conf_mapping, keep_id),
+     .fallback = "false", .example = "keep_id: true",
+     .help = "true: the key columns also stay as fields."},
+    {SCOPE_MAPPING, "one", KIND_FLAG, KEY_EMBEDDED, AT(conf_mapping, one), .fallback = "false",
+     .example = "one: true",
+     .help = "true: one document, null where there is no row. false: an array, [] where there is "
+             "none."},
+    {SCOPE_MAPPING, "join", KIND_JOIN, KEY_NEEDED | KEY_EMBEDDED | KEY_FILLED,
+     AT(conf_mapping, join), .at_offset = offsetof(struct conf_mapping, join_count),
+     .example = "join: {product_id: id}",
+     .help =
+         "Which rows belong to the parent: {column of this table: column of the parent's table}."},
+    {SCOPE_MAPPING, "keep_join", KIND_FLAG, KEY_EMBEDDED, AT(conf_mapping, keep_join),
+     .fallback = "false", .example = "keep_join: true",
+     .help = "true: this table's columns in `join` also stay as fields."},
+    {SCOPE_MAPPING, "order", KIND_LIST, KEY_EMBEDDED, AT(conf_mapping, order),
+     .otherwise = "the table's primary key", .example = "order: [position]",
+     .help = "The order of an array, by these columns and then by the primary key. Not with `one: "
+             "true`."},
+    {SCOPE_MAPPING, "only", KIND_LIST, KEY_ANYWHERE, AT(conf_mapping, only),
+     .otherwise = "every column", .example = "only: [id, name, unit_price]",
+     .help = "The columns that become fields."},
+    {SCOPE_MAPPING, "case", KIND_CHOICE, KEY_ANYWHERE | KEY_INHERITED, AT(conf_mapping, casing),
+     .fallback = "keep", .choices = "keep|camel", .example = "case: camel",
+     .help = "camel: unit_price becomes unitPrice, unless `fields` renames it."},
+    {SCOPE_MAPPING, "nulls", KIND_CHOICE, KEY_ANYWHERE | KEY_INHERITED, AT(conf_mapping, nulls),
+     .fallback = "keep", .choices = "keep|omit", .example = "nulls: omit",
+     .help = "keep: SQL NULL is null. omit: the field is absent."},
+    {SCOPE_MAPPING, "fields", KIND_FIELDS, KEY_ANYWHERE, AT(conf_mapping, fields),
+     .at_offset = offsetof(struct conf_mapping, field_count), .child = SCOPE_FIELD,
+     .otherwise = "every column keeps its name",
+     .example = "fields: {unit_price: price, internal_note: ~, released: {as: on, type: string}}",
+     .help = "Exceptions, by column: another name; ~ to leave it out; or {as, type}."},
+    {SCOPE_MAPPING, "add", KIND_ADD, KEY_ANYWHERE, AT(conf_mapping, add),
+     .at_offset = offsetof(struct conf_mapping, add_count), .child = SCOPE_ADD,
+     .otherwise = "nothing",
+     .example =
+         "add: {_cdc_source: postgresql, _cdc_synced_at: {now: true}, legacy_id: {column: id}}",
+     .help =
+         "Fields that no column gives, by name: a constant (text, number, true, false or ~); or "
+         "{now}; or {column}."},
+    {SCOPE_MAPPING, "indexes", KIND_INDEXES, KEY_COLLECTION, AT(conf_mapping, indexes),
+     .at_offset = offsetof(struct conf_mapping, index_count), .child = SCOPE_INDEX,
+     .otherwise = "none but `_id`", .example = "indexes: [{keys: {sku: 1}, unique: true}]",
+     .help = "The collection's indexes."},
+    {SCOPE_MAPPING, "validator", KIND_FIXED, KEY_COLLECTION, .fallback = "off",
+     .example = "validator: off", .help = "A $jsonSchema validator (auto, or of your own)."},
+    LATER(SCOPE_MAPPING, "where", KEY_ANYWHERE, "which rows become documents"),
+    LATER(SCOPE_MAPPING, "time_series", KEY_COLLECTION, "a time-series collection"),
+    {SCOPE_MAPPING, "embed", KIND_EMBED, KEY_ANYWHERE, AT(conf_mapping, embed),
+     .at_offset = offsetof(struct conf_mapping, embed_count), .child = SCOPE_MAPPING,
+     .otherwise = "nothing",
+     .example = "embed: {category: {table: public.categories, one: true, join: {id: category_id}}}",
+     .help = "Rows of other tables inside the document, each under the name of its field, with the "
+             "same keys again; at most 20 levels deep."},
+
+    /* --- entries --- */
+    {SCOPE_FIELD, "as", KIND_TEXT_AT, 0, AT(conf_field, as), .otherwise = "the name stays",
+     .example = "as: released_on", .help = "The field's name."},
+    {SCOPE_FIELD, "type", KIND_TEXT_AT, 0, AT(conf_field, type), .otherwise = "the type stays",
+     .example = "type: string", .help = "The BSON type it is turned into."},
+    LATER(SCOPE_FIELD, "sql", 0, "a field computed by the source"),
+
+    {SCOPE_ADD, "now", KIND_FLAG, 0, AT(conf_add_keys, now), .fallback = "false",
+     .example = "now: true", .help = "true: the time of the write. Never compared by verify."},
+    {SCOPE_ADD, "column", KIND_TEXT_AT, 0, AT(conf_add_keys, column), .otherwise = "none",
+     .example = "column: id", .help = "The value of a column, as a second field."},
+
+    {SCOPE_INDEX, "keys", KIND_INDEX_KEYS, KEY_NEEDED | KEY_FILLED, AT(conf_index, keys),
+     .at_offset = offsetof(struct conf_index, key_count), .choices = "1|-1|2dsphere|text|hashed",
+     .example = "keys: {\"category.id\": 1, price: -1}",
+     .help = "Paths of fields in the document, in order, each with its kind."},
+    {SCOPE_INDEX, "unique", KIND_FLAG, 0, AT(conf_index, unique), .fallback = "false",
+     .example = "unique: true", .help = "true: no two documents with equal keys."},
+    {SCOPE_INDEX, "name", KIND_TEXT, 0, AT(conf_index, name), .check = conf_check_index_name,
+     .otherwise = "MongoDB's own naming", .example = "name: by_category", .help = "Its name."},
+};
+
+const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count) {
+    const size_t all = sizeof keys / sizeof keys[0];
+    size_t first = 0;
+    while (first < all && keys[first].scope != scope)
+        first++;
+    size_t end = first;
+    while (end < all && keys[end].scope == scope)
+        end++;
+    *ret_count = end - first;
+    return keys + first;
+}
+
+const struct conf_key *conf_key_find(enum conf_scope scope, struct span name) {
+    size_t count;
+    const struct conf_key *row = conf_keys(scope, &count);
+    for (size_t i = 0; i < count; i++)
+        if (span_is(name, row[i].name))
+            return &row[i];
+    return NULL;
+}
+
+#define SIMILAR_MAX 32 /* longer than any key */
+
+/* Levenshtein's distance; both at most SIMILAR_MAX bytes. */
+static size_t distance(struct span a, struct span b) {
+    size_t row[SIMILAR_MAX + 1];
+    for (size_t j = 0; j <= b.len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t best = corner + (a.ptr[i - 1] != b.ptr[j - 1]);
+            corner = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b.len];
+}
+
+const char *conf_key_similar(enum conf_scope scope, struct span name) {
+    size_t count;
+    const struct conf_key *row = conf_keys(scope, &count);
+    const char *best = NULL;
+    size_t least = 3;
+    if (name.len > SIMILAR_MAX)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct span candidate = span_of(row[i].name);
+        size_t d = distance(name, candidate);
+        if (d < least && d < candidate.len && d < name.len) {
+            least = d;
+            best = row[i].name;
+        }
+    }
+    return best;
+}
+
+const char *conf_scope_path(enum conf_scope scope) {
+    static const char *const paths[SCOPE_COUNT] = {
+        [SCOPE_ROOT] = "",
+        [SCOPE_SOURCE] = "source",
+        [SCOPE_SNAPSHOT] = "source.snapshot",
+        [SCOPE_TARGET] = "target",
+        [SCOPE_BATCH] = "target.batch",
+        [SCOPE_TYPES] = "types",
+        [SCOPE_MODULE] = "modules.<module>",
+        [SCOPE_MAPPING] = "modules.<module>.collections.<collection>",
+        [SCOPE_FIELD] = "fields.<column>",
+        [SCOPE_ADD] = "add.<field>",
+        [SCOPE_INDEX] = "indexes[]",
+    };
+    return paths[scope];
+}
+
+struct span conf_choice(const char *choices, size_t i) {
+    const char *p = choices;
+    for (; i > 0 && p; i--) {
+        p = strchr(p, '|');
+        p = p ? p + 1 : NULL;
+    }
+    return p ? span_make(p, strcspn(p, "|")) : (struct span){"", 0};
+}

@@ -1,0 +1,103 @@
+/*
+ * The table of keys: what may stand in banyan.yml, where, and what it means. Private to conf/.
+ *
+ * Parser, checks, conf_show and conf_docs all read this table; a key exists nowhere else. Rows of
+ * one scope stand together, in the order in which they are bound, shown and documented. Constant
+ * data, any thread.
+ */
+#ifndef BANYAN_CONF_CONF_KEYS_H
+#define BANYAN_CONF_CONF_KEYS_H
+
+#include "conf/conf.h"
+
+/* A mapping with a fixed set of keys. */
+enum conf_scope {
+    SCOPE_ROOT,
+    SCOPE_SOURCE,
+    SCOPE_SNAPSHOT,
+    SCOPE_TARGET,
+    SCOPE_BATCH,
+    SCOPE_TYPES,
+    SCOPE_MODULE,
+    SCOPE_MAPPING,
+    SCOPE_FIELD,
+    SCOPE_ADD,
+    SCOPE_INDEX
+};
+#define SCOPE_COUNT (SCOPE_INDEX + 1)
+
+enum conf_kind {
+    KIND_SECTION,  /* `child` scope, in the same struct */
+    KIND_TEXT,     /* const char * */
+    KIND_TEXT_AT,  /* struct conf_text */
+    KIND_URI,      /* const char *, place at at_offset */
+    KIND_INT,      /* int */
+    KIND_INT64,    /* int64_t */
+    KIND_DURATION, /* int64_t, microseconds */
+    KIND_FLAG,     /* bool */
+    KIND_CHOICE,   /* an enum: index in `choices` */
+    KIND_LIST,     /* struct conf_list */
+    KIND_TABLE,    /* struct conf_table */
+    KIND_ID,       /* conf_mapping.id and id_objectid */
+    KIND_MODULES,  /* the rest: named or listed entries, each of scope `child` */
+    KIND_COLLECTIONS,
+    KIND_FIELDS,
+    KIND_ADD,
+    KIND_EMBED,
+    KIND_INDEXES,
+    KIND_INDEX_KEYS,
+    KIND_JOIN,
+    KIND_FIXED, /* in the contract, but only its default is built */
+    KIND_LATER  /* in the contract, not built at all */
+};
+
+enum {
+    KEY_NEEDED = 1,
+    KEY_SECRET = 2,     /* shown redacted */
+    KEY_RELOAD = 4,     /* the contract wants it changeable while running */
+    KEY_COLLECTION = 8, /* scope mapping: in a collection ... */
+    KEY_EMBEDDED = 16,  /* ... in an embedded document */
+    KEY_INHERITED = 32, /* embedded: the default is the value of what it is embedded in */
+    KEY_FILLED = 64     /* a mapping or list that may not be empty */
+};
+#define KEY_ANYWHERE (KEY_COLLECTION | KEY_EMBEDDED)
+
+struct conf_key {
+    enum conf_scope scope;
+    const char *name;
+    enum conf_kind kind;
+    unsigned flags;
+    size_t offset; /* in the struct of the scope */
+    size_t at_offset;
+    int64_t min, max;     /* numbers and durations (microseconds) */
+    const char *fallback; /* the default, as it would stand in the file; NULL: none */
+    const char *choices;  /* "keep|camel" */
+    enum conf_scope child;
+    const char *(*check)(const char *value); /* what is wrong with the value; NULL: nothing */
+    const char *otherwise;                   /* for docs: what holds where the key is absent */
+    const char *example;
+    const char *help;
+};
+
+/* The rows of a scope. */
+const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count);
+
+/* NULL: not in this scope. */
+const struct conf_key *conf_key_find(enum conf_scope scope, struct span name);
+
+/* The nearest name of the scope, at most 2 edits away and fewer than its length; NULL: none. */
+const char *conf_key_similar(enum conf_scope scope, struct span name);
+
+/* Whether the row counts for a mapping of this kind: `where` is KEY_COLLECTION or KEY_EMBEDDED for
+ * the scope mapping, else 0. */
+static inline bool conf_key_applies(const struct conf_key *key, unsigned where) {
+    return !where || (key->flags & where);
+}
+
+/* "target.batch", "modules.<module>", ...: how the scope is reached, for docs. */
+const char *conf_scope_path(enum conf_scope scope);
+
+/* `a|b|c`: choice number `i` as a span; empty past the last. */
+struct span conf_choice(const char *choices, size_t i);
+
+#endif

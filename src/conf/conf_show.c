@@ -1,0 +1,350 @@
+/* Effective values: the struct, read back by the table of keys. */
+#include "conf/conf.h"
+
+#include "conf/conf_check.h"
+#include "conf/conf_emit.h"
+#include "conf/conf_keys.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define ALWAYS_SET                                                                                 \
+    "always set by Banyan, whatever the URI says: w: majority, journal: true, primary reads, "     \
+    "retryable writes"
+
+static void show_scope(struct emit *e, enum conf_scope scope, unsigned where, const void *base);
+
+static const void *field_at(const void *base, const struct conf_key *key) {
+    return (const char *)base + key->offset;
+}
+
+/* --- scalars ----------------------------------------------------------------------------- */
+
+static void show_integer(struct emit *e, const char *name, int64_t v) {
+    char text[24];
+    (void)snprintf(text, sizeof text, "%lld", (long long)v);
+    emit_raw(e, name, text);
+}
+
+static void show_flag(struct emit *e, const char *name, bool v) {
+    emit_raw(e, name, v ? "true" : "false");
+}
+
+/* A key without a value: what holds instead. */
+static void show_absent(struct emit *e, const struct conf_key *key) {
+    if (e->json)
+        emit_raw(e, key->name, "null");
+    else if (key->otherwise && !e->level[e->depth - 1].flow)
+        emit_comment(e, key->name, key->otherwise);
+}
+
+static void show_text(struct emit *e, const struct conf_key *key, const char *text) {
+    if (text)
+        emit_text(e, key->name, text);
+    else
+        show_absent(e, key);
+}
+
+static void show_uri(struct emit *e, const struct conf_key *key, const char *uri) {
+    _cleanup_(buf_release) struct buf safe = {.max = 4 * (size_t)CONF_VALUE_MAX};
+    conf_redact_uri(uri, &safe);
+    emit_text(e, key->name, buf_text(&safe));
+}
+
+static void show_list(struct emit *e, const struct conf_key *key, const struct conf_list *list) {
+    if (list->at.line == 0) {
+        show_absent(e, key);
+        return;
+    }
+    emit_list(e, key->name);
+    for (size_t i = 0; i < list->count; i++)
+        emit_text(e, NULL, list->items[i].text);
+    emit_close(e);
+}
+
+/* One part of a table's name, as it would stand in SQL. */
+static void add_part(struct buf *out, const char *part) {
+    bool bare = (part[0] >= 'a' && part[0] <= 'z') || part[0] == '_';
+    if (bare && strspn(part, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(part)) {
+        buf_add_text(out, part);
+        return;
+    }
+    buf_add_char(out, '"');
+    for (; *part; part++) {
+        if (*part == '"')
+            buf_add_char(out, '"');
+        buf_add_char(out, *part);
+    }
+    buf_add_char(out, '"');
+}
+
+static void show_table(struct emit *e, const struct conf_key *key, const struct conf_table *table) {
+    _cleanup_(buf_release) struct buf text = {.max = 4 * (size_t)CONF_VALUE_MAX};
+    add_part(&text, table->schema);
+    buf_add_char(&text, '.');
+    add_part(&text, table->name);
+    emit_text(e, key->name, buf_text(&text));
+}
+
+static void show_id(struct emit *e, const struct conf_key *key, const struct conf_mapping *m) {
+    if (m->id_objectid)
+        emit_word(e, key->name, SPAN_LIT("objectid"));
+    else
+        show_list(e, key, &m->id);
+}
+
+/* --- entries ----------------------------------------------------------------------------- */
+
+static void show_field(struct emit *e, const struct conf_field *f) {
+    if (f->omit)
+        emit_raw(e, f->column.text, "null");
+    else if (f->as.text && !f->type.text)
+        emit_text(e, f->column.text, f->as.text);
+    else {
+        emit_map(e, f->column.text, true);
+        if (f->as.text)
+            emit_text(e, "as", f->as.text);
+        if (f->type.text)
+            emit_text(e, "type", f->type.text);
+        emit_close(e);
+    }
+}
+
+static void show_real(struct emit *e, const char *name, double v) {
+    char text[40];
+    if (!isfinite(v)) {
+        const char *word = isnan(v) ? ".nan" : v < 0 ? "-.inf" : ".inf";
+        if (e->json)
+            emit_text(e, name, word);
+        else
+            emit_raw(e, name, word);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%.17g", v);
+    size_t len = strlen(text);
+    /* A whole number must stay a double when it is read again. */
+    if (strspn(text, "-0123456789") == len)
+        (void)snprintf(text + len, sizeof text - len, ".0");
+    emit_raw(e, name, text);
+}
+
+static void show_constant(struct emit *e, const struct conf_add *add) {
+    const char *name = add->name.text;
+    switch (add->scalar) {
+    case CONF_NULL:
+        emit_raw(e, name, "null");
+        return;
+    case CONF_BOOL:
+        show_flag(e, name, add->boolean);
+        return;
+    case CONF_INT:
+        show_integer(e, name, add->integer);
+        return;
+    case CONF_DOUBLE:
+        show_real(e, name, add->real);
+        return;
+    case CONF_STRING:
+        emit_text(e, name, add->string);
+        return;
+    }
+}
+
+static void show_add(struct emit *e, const struct conf_add *add) {
+    switch (add->kind) {
+    case CONF_ADD_CONSTANT:
+        show_constant(e, add);
+        return;
+    case CONF_ADD_NOW:
+        emit_map(e, add->name.text, true);
+        show_flag(e, "now", true);
+        emit_close(e);
+        return;
+    case CONF_ADD_COLUMN:
+        emit_map(e, add->name.text, true);
+        emit_text(e, "column", add->column.text);
+        emit_close(e);
+        return;
+    }
+}
+
+static void show_index_key(struct emit *e, const struct conf_index_key *k) {
+    if (strcmp(k->kind, "1") == 0 || strcmp(k->kind, "-1") == 0)
+        emit_raw(e, k->path.text, k->kind);
+    else
+        emit_text(e, k->path.text, k->kind);
+}
+
+static void show_module(struct emit *e, const struct conf_module *module) {
+    emit_map(e, module->name.text, false);
+    show_scope(e, SCOPE_MODULE, 0, module);
+    emit_close(e);
+}
+
+static void show_mapping(struct emit *e, unsigned where, const struct conf_mapping *m) {
+    emit_map(e, m->name.text, false);
+    show_scope(e, SCOPE_MAPPING, where, m);
+    emit_close(e);
+}
+
+static void show_index(struct emit *e, const struct conf_index *index) {
+    emit_map(e, NULL, true);
+    show_scope(e, SCOPE_INDEX, 0, index);
+    emit_close(e);
+}
+
+static void show_entry(struct emit *e, enum conf_kind kind, const void *items, size_t i) {
+    switch (kind) {
+    case KIND_MODULES:
+        show_module(e, (const struct conf_module *)items + i);
+        return;
+    case KIND_COLLECTIONS:
+        show_mapping(e, KEY_COLLECTION, (const struct conf_mapping *)items + i);
+        return;
+    case KIND_EMBED:
+        show_mapping(e, KEY_EMBEDDED, (const struct conf_mapping *)items + i);
+        return;
+    case KIND_FIELDS:
+        show_field(e, (const struct conf_field *)items + i);
+        return;
+    case KIND_ADD:
+        show_add(e, (const struct conf_add *)items + i);
+        return;
+    case KIND_INDEXES:
+        show_index(e, (const struct conf_index *)items + i);
+        return;
+    case KIND_INDEX_KEYS:
+        show_index_key(e, (const struct conf_index_key *)items + i);
+        return;
+    case KIND_JOIN: {
+        const struct conf_join *join = (const struct conf_join *)items + i;
+        emit_text(e, join->child.text, join->parent.text);
+        return;
+    }
+    default: /* the other kinds have no entries */
+        return;
+    }
+}
+
+static void show_entries(struct emit *e, const struct conf_key *key, const void *base) {
+    const void *items = *(void *const *)field_at(base, key);
+    size_t count = *(const size_t *)((const char *)base + key->at_offset);
+    if (count == 0) {
+        if (e->json) {
+            if (key->kind == KIND_INDEXES)
+                emit_list(e, key->name);
+            else
+                emit_map(e, key->name, true);
+            emit_close(e);
+        }
+        return;
+    }
+    if (key->kind == KIND_INDEXES)
+        emit_list(e, key->name);
+    else
+        emit_map(e, key->name, key->kind == KIND_JOIN || key->kind == KIND_INDEX_KEYS);
+    for (size_t i = 0; i < count; i++)
+        show_entry(e, key->kind, items, i);
+    emit_close(e);
+}
+
+/* --- rows of the table ------------------------------------------------------------------- */
+
+static void show_always(struct emit *e) {
+    if (!e->json) {
+        emit_comment(e, NULL, ALWAYS_SET);
+        return;
+    }
+    emit_map(e, "always_set", true);
+    emit_text(e, "w", "majority");
+    emit_raw(e, "journal", "true");
+    emit_text(e, "readPreference", "primary");
+    emit_raw(e, "retryWrites", "true");
+    emit_close(e);
+}
+
+static void show_section(struct emit *e, const struct conf_key *key, const void *base) {
+    emit_map(e, key->name, false);
+    if (key->child == SCOPE_TARGET)
+        show_always(e);
+    show_scope(e, key->child, 0, base);
+    emit_close(e);
+}
+
+static void show_fixed(struct emit *e, const struct conf_key *key) {
+    if (strcmp(key->fallback, "false") == 0)
+        emit_raw(e, key->name, key->fallback);
+    else
+        emit_word(e, key->name, span_of(key->fallback));
+}
+
+static void show_key(struct emit *e, const struct conf_key *key, const void *base) {
+    const void *field = field_at(base, key);
+    switch (key->kind) {
+    case KIND_SECTION:
+        show_section(e, key, base);
+        return;
+    case KIND_TEXT:
+        show_text(e, key, *(const char *const *)field);
+        return;
+    case KIND_TEXT_AT:
+        show_text(e, key, ((const struct conf_text *)field)->text);
+        return;
+    case KIND_URI:
+        show_uri(e, key, *(const char *const *)field);
+        return;
+    case KIND_INT:
+        show_integer(e, key->name, *(const int *)field);
+        return;
+    case KIND_INT64:
+        show_integer(e, key->name, *(const int64_t *)field);
+        return;
+    case KIND_DURATION:
+        emit_word(e, key->name, span_of(conf_duration_text(*(const int64_t *)field).text));
+        return;
+    case KIND_FLAG:
+        show_flag(e, key->name, *(const bool *)field);
+        return;
+    case KIND_CHOICE:
+        emit_word(e, key->name, conf_choice(key->choices, (size_t) * (const int *)field));
+        return;
+    case KIND_LIST:
+        show_list(e, key, field);
+        return;
+    case KIND_TABLE:
+        show_table(e, key, field);
+        return;
+    case KIND_ID:
+        show_id(e, key, base);
+        return;
+    case KIND_FIXED:
+        show_fixed(e, key);
+        return;
+    case KIND_LATER:
+        return;
+    case KIND_MODULES:
+    case KIND_COLLECTIONS:
+    case KIND_FIELDS:
+    case KIND_ADD:
+    case KIND_EMBED:
+    case KIND_INDEXES:
+    case KIND_INDEX_KEYS:
+    case KIND_JOIN:
+        show_entries(e, key, base);
+        return;
+    }
+}
+
+static void show_scope(struct emit *e, enum conf_scope scope, unsigned where, const void *base) {
+    size_t count;
+    const struct conf_key *key = conf_keys(scope, &count);
+    for (size_t i = 0; i < count; i++)
+        if (conf_key_applies(&key[i], where))
+            show_key(e, &key[i], base);
+}
+
+void conf_show(const struct conf *conf, bool json, struct buf *out) {
+    struct emit e = {.out = out, .json = json};
+    emit_map(&e, NULL, false);
+    show_scope(&e, SCOPE_ROOT, 0, conf);
+    emit_close(&e);
+}
