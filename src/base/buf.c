@@ -24,7 +24,7 @@ char *buf_reserve(struct buf *b, size_t more) {
         return NULL;
     }
     size_t need = b->len + more;
-    if (need > b->cap) {
+    if (need > b->cap || !b->data) {
         size_t cap = b->cap ? b->cap : BUF_FIRST;
         while (cap < need)
             cap = cap > b->max / 2 ? b->max : cap * 2;

@@ -48,6 +48,9 @@ bool table_identity_has(const struct pg_table *t, const int *columns, size_t cou
 /* After the tree is there: how old parents are found; error where neither way exists. */
 int builder_old_parents(struct builder *b);
 
+/* Index paths begin with a field; unique ones are not over columns that may be NULL. */
+int builder_check_indexes(struct builder *b);
+
 /* Hash of everything that shapes the documents. */
 void builder_fingerprint(struct builder *b);
 

@@ -156,6 +156,42 @@ int builder_old_parents(struct builder *b) {
     return 0;
 }
 
+/* The field that a dotted index path begins with; NULL: none. */
+static const struct plan_field *first_field(const struct plan_node *root, const char *path) {
+    struct span head = span_make(path, strcspn(path, "."));
+    for (size_t i = 0; i < root->field_count; i++)
+        if (span_eq(root->fields[i].name, head))
+            return &root->fields[i];
+    return NULL;
+}
+
+static bool may_be_null(const struct plan_node *root, const struct plan_field *f) {
+    return f->kind == PLAN_COLUMN && !root->columns[f->column].source->not_null;
+}
+
+int builder_check_indexes(struct builder *b) {
+    const struct conf_mapping *m = b->collection->conf;
+    const struct plan_node *root = b->collection->root;
+    for (size_t i = 0; i < m->index_count; i++)
+        for (size_t k = 0; k < m->indexes[i].key_count; k++) {
+            const struct conf_text *path = &m->indexes[i].keys[k].path;
+            if (strncmp(path->text, "_id", 3) == 0 && (!path->text[3] || path->text[3] == '.'))
+                continue;
+            const struct plan_field *f = first_field(root, path->text);
+            if (!f)
+                return builder_error(b, path->at, "index path '%s' begins with no field of '%s'",
+                                     path->text, b->collection->name);
+            if (m->indexes[i].unique && may_be_null(root, f))
+                return builder_error(
+                    b, path->at,
+                    "column '%s' may be NULL, and MongoDB counts null as a value: "
+                    "two such rows would violate the unique index; make the column "
+                    "NOT NULL or the index not unique",
+                    root->columns[f->column].name);
+        }
+    return 0;
+}
+
 static void describe_field(struct buf *out, const struct plan_node *node,
                            const struct plan_field *f) {
     buf_printf(out, "f %d %.*s", (int)f->kind, SPAN_ARG(f->name));

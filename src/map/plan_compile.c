@@ -187,6 +187,8 @@ static int compile_collection(struct builder *b, const struct conf_module *modul
     c->node_count = b->node_count;
     c->flat = is_flat(root);
     rc = builder_old_parents(b);
+    if (rc == 0)
+        rc = builder_check_indexes(b);
     if (rc < 0)
         return rc;
     builder_fingerprint(b);

@@ -264,6 +264,7 @@ static void release(struct run *run) {
     plan_free(run->plan);
     pg_catalog_free(run->catalog);
     rate_release(&run->rate);
+    rate_release(&run->read_rate);
     pthread_mutex_destroy(&run->lock);
     if (run->wake_fd >= 0)
         close(run->wake_fd);
@@ -286,6 +287,7 @@ int pipeline_run(const struct conf *conf, struct state *state,
     run->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&run->lock, NULL);
     rate_init(&run->rate, conf->target.writes_per_second);
+    rate_init(&run->read_rate, conf->source.snapshot_rows_per_second);
     int rc = set_names(run, err);
     if (rc == 0)
         rc = run_all(run, err);

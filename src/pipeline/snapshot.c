@@ -160,16 +160,27 @@ static int claim(struct worker *w, struct chunk *ret, struct err *err) {
 
 /* ---- copying one chunk ---- */
 
+/* Documents written are root rows read, so both limits count the same. */
+static int keep_rates(struct run *run, int64_t count, struct err *err) {
+    int64_t now = clock_mono_us();
+    int64_t write_wait = rate_take(&run->rate, count, now);
+    int64_t read_wait = rate_take(&run->read_rate, count, now);
+    int64_t wait = write_wait > read_wait ? write_wait : read_wait;
+    if (wait > 0 && stop_wait(wait))
+        return err_set(err, ERR_STOPPED, "asked to stop");
+    return 0;
+}
+
 static int send_batch(struct worker *w, size_t collection, struct err *err) {
     struct run *run = w->snapshot->run;
     struct opbatch *b = &w->ops;
     if (b->count == 0)
         return 0;
-    int64_t wait = rate_take(&run->rate, (int64_t)b->count, clock_mono_us());
-    if (wait > 0 && stop_wait(wait))
-        return err_set(err, ERR_STOPPED, "asked to stop");
+    int rc = keep_rates(run, (int64_t)b->count, err);
+    if (rc < 0)
+        return rc;
     struct target_op *ops = opbatch_ops(b);
-    int rc = writer_write(w->writer, run->plan->collections[collection]->name, ops, b->count, err);
+    rc = writer_write(w->writer, run->plan->collections[collection]->name, ops, b->count, err);
     for (size_t i = 0; rc == 0 && i < b->count; i++)
         if (ops[i].outcome == TARGET_REFUSED)
             rc = control_refused(run, collection, ops[i].id, 0, ops[i].code, ops[i].reason, err);
