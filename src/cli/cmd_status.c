@@ -1,177 +1,186 @@
 /* Where everything stands: from the state file, and the log's end where the source answers. */
-#include "base/json_text.h"
+#include "base/clock.h"
+#include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/status.h"
 #include "db/pg.h"
-#include "state/lock.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
-struct view {
-    struct cli *cli;
-    struct state *state;
-    struct state_pipeline *pipelines;
-    size_t pipeline_count;
-    bool reachable;
-    lsn_t source_end;
-    char unreachable[ERR_TEXT_MAX];
-};
+/* ---- from the source: best effort, the state file says where we are even when it is away ---- */
 
-/* Best effort: the state file says where we are even when the source is away. */
-static void ask_source(struct view *v) {
-    _cleanup_(pg_freep) struct pg *pg = NULL;
+static const char end_sql[] = "SELECT pg_catalog.pg_current_wal_lsn(), "
+                              "(SELECT system_identifier FROM pg_catalog.pg_control_system())";
+
+static const char rows_sql[] =
+    "SELECT CASE WHEN c.relkind = 'p' THEN "
+    "  (SELECT coalesce(sum(l.reltuples) FILTER (WHERE l.reltuples > 0), 0) "
+    "   FROM pg_catalog.pg_partition_tree(c.oid) t "
+    "   JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) "
+    "  WHEN c.reltuples = 0 AND c.relpages = 0 THEN -1 ELSE c.reltuples END::bigint "
+    "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE n.nspname = $1 AND c.relname = $2";
+
+static const struct conf_table *find_table(const struct conf *conf, const char *collection) {
+    for (size_t m = 0; m < conf->module_count; m++)
+        for (size_t i = 0; i < conf->modules[m].collection_count; i++)
+            if (strcmp(conf->modules[m].collections[i].name.text, collection) == 0)
+                return &conf->modules[m].collections[i].table;
+    return NULL;
+}
+
+static int64_t to_number(struct span s) {
+    int64_t v = 0;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] < '0' || s.ptr[i] > '9' || __builtin_mul_overflow(v, 10, &v) ||
+            __builtin_add_overflow(v, s.ptr[i] - '0', &v))
+            return -1;
+    return s.len ? v : -1;
+}
+
+static int estimate(struct pg *pg, const struct conf_table *table, int64_t *ret_rows,
+                    struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    struct err err = {0};
-    int rc = pg_connect(v->cli->conf->source.uri, PG_SQL, "banyan status", &pg, &err);
-    if (rc == 0)
-        rc = pg_exec(pg, "SELECT pg_catalog.pg_current_wal_lsn()", &r, &err);
-    v->reachable = rc == 0 && lsn_parse(pg_value(r, 0, 0), &v->source_end);
-    memcpy(v->unreachable, err.text, sizeof v->unreachable);
+    const struct span names[] = {span_of(table->schema), span_of(table->name)};
+    int rc = pg_query(pg, rows_sql, 2, names, &r, err);
+    if (rc == 0 && pg_rows(r) == 1)
+        *ret_rows = to_number(pg_value(r, 0, 0));
+    return rc;
 }
 
-static int64_t lag(const struct view *v, const struct state_pipeline *p) {
-    return v->source_end > p->checkpoint ? (int64_t)(v->source_end - p->checkpoint) : 0;
-}
-
-/* ---- text ---- */
-
-static void add_collection(struct buf *out, const struct state_collection *c) {
-    buf_printf(out, "  %-32s %-12s %" PRId64 " documents copied\n", c->name,
-               state_phase_name(c->phase), c->documents);
-    if (c->phase == STATE_STOPPED)
-        buf_printf(out, "    %s\n    next: mend the cause, then banyan run %s --recopy %s\n",
-                   c->error, c->pipeline, c->name);
-}
-
-static void add_pipeline(struct buf *out, const struct view *v, const struct state_pipeline *p,
-                         const char *holder) {
-    buf_printf(out, "pipeline %s (slot %s)\n", p->name, p->slot);
-    buf_printf(out, "  %s\n", holder[0] ? holder : "not running");
-    buf_printf(out, "  checkpoint %s", lsn_format(p->checkpoint).text);
-    if (v->reachable)
-        buf_printf(out, ", %.1f MB of log behind the source", (double)lag(v, p) / 1e6);
-    else
-        buf_printf(out, "; %s", v->unreachable);
-    buf_printf(out,
-               "\n  %" PRId64 " changes received, %" PRId64 " documents written, %" PRId64
-               " deleted, %" PRId64 " read again\n",
-               p->counters.received, p->counters.written, p->counters.deleted,
-               p->counters.refreshed);
-}
-
-/* ---- JSON ---- */
-
-static void add_string(struct buf *out, const char *name, const char *text) {
-    buf_printf(out, "\"%s\":", name);
-    json_text_string(out, span_of(text));
-}
-
-static void add_collection_json(struct buf *out, const struct state_collection *c) {
-    buf_add_char(out, '{');
-    add_string(out, "name", c->name);
-    buf_add_char(out, ',');
-    add_string(out, "module", c->module);
-    buf_add_char(out, ',');
-    add_string(out, "phase", state_phase_name(c->phase));
-    buf_printf(out, ",\"documents_copied\":%" PRId64, c->documents);
-    if (c->phase == STATE_STOPPED) {
-        buf_add_char(out, ',');
-        add_string(out, "error", c->error);
-    }
-    buf_add_char(out, '}');
-}
-
-static void add_pipeline_json(struct buf *out, const struct view *v, const struct state_pipeline *p,
-                              const char *holder, int64_t requests) {
-    add_string(out, "name", p->name);
-    buf_add_char(out, ',');
-    add_string(out, "slot", p->slot);
-    buf_printf(out, ",\"running\":%s,", holder[0] ? "true" : "false");
-    add_string(out, "holder", holder);
-    buf_printf(out, ",\"checkpoint\":\"%s\",\"source_reachable\":%s",
-               lsn_format(p->checkpoint).text, v->reachable ? "true" : "false");
-    if (v->reachable)
-        buf_printf(out, ",\"lag_bytes\":%" PRId64, lag(v, p));
-    buf_printf(out,
-               ",\"requests\":%" PRId64 ",\"changes\":%" PRId64 ",\"written\":%" PRId64
-               ",\"deleted\":%" PRId64 ",\"refreshed\":%" PRId64,
-               requests, p->counters.received, p->counters.written, p->counters.deleted,
-               p->counters.refreshed);
-}
-
-/* ---- the command ---- */
-
-static int show_pipeline(struct view *v, const struct state_pipeline *p, bool first,
-                         struct buf *out, struct err *err) {
-    struct state_collection *list = NULL;
-    size_t count = 0;
-    char holder[256];
-    bool held;
-    int64_t requests = 0;
-    int rc = state_lock_peek(v->cli->state_path, p->name, &held, holder, err);
-    if (rc == 0)
-        rc = state_request_count(v->state, p->name, &requests, err);
-    if (rc == 0)
-        rc = state_collection_list(v->state, p->name, &list, &count, err);
+static int ask_end(struct status *s, struct pg *pg, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc = pg_exec(pg, end_sql, &r, err);
     if (rc < 0)
         return rc;
-    if (v->cli->json) {
-        buf_add_text(out, first ? "{" : ",{");
-        add_pipeline_json(out, v, p, holder, requests);
-        buf_add_text(out, ",\"collections\":[");
-    } else {
-        add_pipeline(out, v, p, holder);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (v->cli->json && i)
-            buf_add_char(out, ',');
-        (v->cli->json ? add_collection_json : add_collection)(out, &list[i]);
-    }
-    if (v->cli->json)
-        buf_add_text(out, "]}");
+    struct span id = pg_rows(r) == 1 ? pg_value(r, 0, 1) : (struct span){0};
+    if (id.len == 0 || id.len >= sizeof s->system_id ||
+        !lsn_parse(pg_value(r, 0, 0), &s->source_end))
+        return err_set(err, ERR_WIRE, "the source does not say where its log ends");
+    memcpy(s->system_id, id.ptr, id.len);
+    return 0;
+}
+
+static void ask_source(struct status *s, const struct conf *conf) {
+    _cleanup_(pg_freep) struct pg *pg = NULL;
+    struct err err = {0};
+    int rc = pg_connect(conf->source.uri, PG_SQL, "banyan status", &pg, &err);
+    if (rc == 0)
+        rc = ask_end(s, pg, &err);
+    for (size_t i = 0; rc == 0 && i < s->pipeline_count; i++)
+        for (size_t k = 0; rc == 0 && k < s->pipelines[i].collection_count; k++) {
+            struct status_collection *c = &s->pipelines[i].collections[k];
+            const struct conf_table *table = find_table(conf, c->stored.name);
+            if (table)
+                rc = estimate(pg, table, &c->estimated, &err);
+        }
+    s->reachable = rc == 0;
+    memcpy(s->problem, err.text, sizeof s->problem);
+}
+
+/* ---- from the state file ---- */
+
+/* Of the pipeline `all` only the module's collections are shown. */
+static int load_collections(struct state *state, const char *module, struct status_pipeline *p,
+                            struct err *err) {
+    struct state_collection *list = NULL;
+    size_t count = 0;
+    int rc = state_collection_list(state, p->stored.name, &list, &count, err);
+    if (rc < 0)
+        return rc;
+    p->collections = mem_zalloc(count, sizeof *p->collections);
+    for (size_t i = 0; i < count; i++)
+        if (!module || strcmp(list[i].module, module) == 0)
+            p->collections[p->collection_count++] =
+                (struct status_collection){.stored = list[i], .estimated = -1};
     free(list);
     return 0;
 }
 
-static int show(struct view *v, const char *module, struct err *err) {
-    _cleanup_(buf_release) struct buf out = {.max = 64 * 1024 * 1024};
-    size_t shown = 0;
-    int rc = 0;
-    buf_add_text(&out, v->cli->json ? "{\"pipelines\":[" : "");
-    for (size_t i = 0; rc == 0 && i < v->pipeline_count; i++) {
-        const char *name = v->pipelines[i].name;
-        if (module && strcmp(module, "all") != 0 && strcmp(name, module) != 0 &&
-            strcmp(name, "all") != 0)
-            continue;
-        rc = show_pipeline(v, &v->pipelines[i], shown++ == 0, &out, err);
-    }
+static int load_pipeline(struct state *state, const char *path, const char *module,
+                         const struct state_pipeline *stored, struct status_pipeline *p,
+                         struct err *err) {
+    p->stored = *stored;
+    int rc = state_lock_peek(path, stored->name, &p->running, p->holder, err);
+    if (rc == 0)
+        rc = state_request_count(state, stored->name, &p->requests, err);
+    return rc < 0 ? rc : load_collections(state, module, p, err);
+}
+
+/* `module` NULL: all of them. A pipeline is shown if it is the module's own or holds a part of it.
+ */
+static int load(struct status *s, struct state *state, const char *module, struct err *err) {
+    struct state_pipeline *list = NULL;
+    size_t count = 0;
+    int rc = state_parked_count(state, &s->parked, err);
+    if (rc == 0)
+        rc = state_pipeline_list(state, &list, &count, err);
     if (rc < 0)
         return rc;
-    if (v->cli->json)
-        buf_add_text(&out, "]}\n");
-    else if (shown == 0)
-        buf_add_text(&out, "nothing has run yet\n");
-    return cli_print(&out, err);
+    s->pipelines = mem_zalloc(count, sizeof *s->pipelines);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct status_pipeline *p = &s->pipelines[s->pipeline_count++];
+        rc = load_pipeline(state, s->state_path, module, &list[i], p, err);
+        if (rc == 0 && module && p->collection_count == 0 && strcmp(list[i].name, module) != 0) {
+            free(p->collections);
+            *p = (struct status_pipeline){0};
+            s->pipeline_count--;
+        }
+    }
+    free(list);
+    return rc;
 }
+
+static bool is_started(const struct status *s, const char *module) {
+    for (size_t i = 0; i < s->pipeline_count; i++) {
+        if (strcmp(s->pipelines[i].stored.name, module) == 0)
+            return true;
+        for (size_t k = 0; k < s->pipelines[i].collection_count; k++)
+            if (strcmp(s->pipelines[i].collections[k].stored.module, module) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void list_not_started(struct status *s, const struct conf *conf, const char *module) {
+    s->not_started = mem_zalloc(conf->module_count, sizeof *s->not_started);
+    for (size_t i = 0; i < conf->module_count; i++) {
+        const char *name = conf->modules[i].name.text;
+        if ((!module || strcmp(name, module) == 0) && !is_started(s, name))
+            s->not_started[s->not_started_count++] = name;
+    }
+}
+
+static void status_release(struct status *s) {
+    for (size_t i = 0; i < s->pipeline_count; i++)
+        free(s->pipelines[i].collections);
+    free(s->pipelines);
+    free(s->not_started);
+}
+
+/* ---- the command ---- */
 
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err) {
     if (argc > 1)
-        return err_set(err, ERR_USAGE, "status takes one module at most");
+        return err_set(err, ERR_USAGE, "status takes one module at most, so '%s' is wrong",
+                       argv[1]);
     int rc = argc ? cli_check_module(cli, argv[0], err) : 0;
     if (rc < 0)
         return rc;
+    const char *module = argc && strcmp(argv[0], "all") != 0 ? argv[0] : NULL;
     _cleanup_(state_freep) struct state *state = NULL;
-    struct view v = {.cli = cli};
+    _cleanup_(buf_release) struct buf out = {.max = 64 * 1024 * 1024};
+    _cleanup_(status_release) struct status s = {.state_path = cli->state_path,
+                                                 .now_us = clock_wall_us()};
     rc = state_open_existing(cli->state_path, &state, err);
-    v.state = state;
     if (rc == 0 && state)
-        rc = state_pipeline_list(state, &v.pipelines, &v.pipeline_count, err);
+        rc = load(&s, state, module, err);
     if (rc < 0)
         return rc;
-    if (v.pipeline_count)
-        ask_source(&v);
-    rc = show(&v, argc ? argv[0] : NULL, err);
-    free(v.pipelines);
-    return rc;
+    if (s.pipeline_count)
+        ask_source(&s, cli->conf);
+    list_not_started(&s, cli->conf, module);
+    (cli->json ? status_json : status_text)(&s, &out);
+    return cli_print(&out, err);
 }
