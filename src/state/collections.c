@@ -32,25 +32,25 @@ static bool may_follow(enum state_phase from, enum state_phase to) {
 
 static void read_collection(const struct statement *st, struct state_collection *c) {
     *c = (struct state_collection){0};
-    column_text(st, 0, c->pipeline, sizeof c->pipeline);
-    column_text(st, 1, c->module, sizeof c->module);
-    column_text(st, 2, c->name, sizeof c->name);
-    column_text(st, 3, c->fingerprint, sizeof c->fingerprint);
-    c->phase = (enum state_phase)column_int(st, 4);
-    c->wipe = column_int(st, 5) != 0;
-    c->catch_up_lsn = (lsn_t)column_int(st, 6);
-    c->documents = column_int(st, 7);
-    column_text(st, 8, c->error, sizeof c->error);
-    c->error_lsn = (lsn_t)column_int(st, 9);
-    c->changed_us = column_int(st, 10);
+    statement_get_text(st, 0, c->pipeline, sizeof c->pipeline);
+    statement_get_text(st, 1, c->module, sizeof c->module);
+    statement_get_text(st, 2, c->name, sizeof c->name);
+    statement_get_text(st, 3, c->fingerprint, sizeof c->fingerprint);
+    c->phase = (enum state_phase)statement_get_int(st, 4);
+    c->wipe = statement_get_int(st, 5) != 0;
+    c->catch_up_lsn = (lsn_t)statement_get_int(st, 6);
+    c->documents = statement_get_int(st, 7);
+    statement_get_text(st, 8, c->error, sizeof c->error);
+    c->error_lsn = (lsn_t)statement_get_int(st, 9);
+    c->changed_us = statement_get_int(st, 10);
 }
 
 static int get(struct state *s, const char *pipeline, const char *name,
                struct state_collection *ret, bool *ret_found, struct err *err) {
     struct statement st;
     statement_begin(&st, s, "SELECT " COLUMNS " FROM collection c WHERE pipeline = ? AND name = ?");
-    bind_text(&st, pipeline);
-    bind_text(&st, name);
+    statement_text(&st, pipeline);
+    statement_text(&st, name);
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
@@ -66,13 +66,13 @@ static int check_owner(struct state *s, const char *pipeline, const char *name, 
     struct statement st;
     char owner[STATE_NAME_MAX];
     statement_begin(&st, s, "SELECT pipeline FROM collection WHERE name = ? AND pipeline <> ?");
-    bind_text(&st, name);
-    bind_text(&st, pipeline);
+    statement_text(&st, name);
+    statement_text(&st, pipeline);
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
     if (rc > 0) {
-        column_text(&st, 0, owner, sizeof owner);
+        statement_get_text(&st, 0, owner, sizeof owner);
         rc =
             err_set(err, ERR_STATE,
                     "collection %s is kept by pipeline %s of this state file; run that one, or use "
@@ -90,12 +90,12 @@ static int insert(struct state *s, const char *pipeline, const char *module, con
         &st, s,
         "INSERT INTO collection (pipeline, module, name, fingerprint, wipe, changed_us) "
         "VALUES (?, ?, ?, ?, ?, ?)");
-    bind_text(&st, pipeline);
-    bind_text(&st, module);
-    bind_text(&st, name);
-    bind_text(&st, fingerprint);
-    bind_int(&st, wipe);
-    bind_int(&st, clock_wall_us());
+    statement_text(&st, pipeline);
+    statement_text(&st, module);
+    statement_text(&st, name);
+    statement_text(&st, fingerprint);
+    statement_int(&st, wipe);
+    statement_int(&st, clock_wall_us());
     return statement_run(&st, NULL, err);
 }
 
@@ -116,8 +116,8 @@ static int delete_rows(struct state *s, const char *sql, const char *pipeline, c
                        struct err *err) {
     struct statement st;
     statement_begin(&st, s, sql);
-    bind_text(&st, pipeline);
-    bind_text(&st, name);
+    statement_text(&st, pipeline);
+    statement_text(&st, name);
     return statement_run(&st, NULL, err);
 }
 
@@ -146,11 +146,11 @@ static int update_phase(struct state *s, const char *pipeline, const char *name,
     statement_begin(&st, s,
                     "UPDATE collection SET phase = ?, wipe = 0, catch_up_lsn = ?, changed_us = ? "
                     "WHERE pipeline = ? AND name = ?");
-    bind_int(&st, phase);
-    bind_int(&st, (int64_t)catch_up_lsn);
-    bind_int(&st, clock_wall_us());
-    bind_text(&st, pipeline);
-    bind_text(&st, name);
+    statement_int(&st, phase);
+    statement_int(&st, (int64_t)catch_up_lsn);
+    statement_int(&st, clock_wall_us());
+    statement_text(&st, pipeline);
+    statement_text(&st, name);
     return statement_run(&st, NULL, err);
 }
 
@@ -176,12 +176,12 @@ int state_collection_stop(struct state *s, const char *pipeline, const char *nam
     statement_begin(&st, s,
                     "UPDATE collection SET phase = ?1, error = ?2, error_lsn = ?3, changed_us = ?4 "
                     "WHERE pipeline = ?5 AND name = ?6 AND phase <> ?1");
-    bind_int(&st, STATE_STOPPED);
-    bind_text(&st, reason);
-    bind_int(&st, (int64_t)lsn);
-    bind_int(&st, clock_wall_us());
-    bind_text(&st, pipeline);
-    bind_text(&st, name);
+    statement_int(&st, STATE_STOPPED);
+    statement_text(&st, reason);
+    statement_int(&st, (int64_t)lsn);
+    statement_int(&st, clock_wall_us());
+    statement_text(&st, pipeline);
+    statement_text(&st, name);
     return statement_run(&st, NULL, err);
 }
 
@@ -194,7 +194,7 @@ int state_collection_list(struct state *s, const char *pipeline, struct state_co
     statement_begin(&st, s,
                     "SELECT " COLUMNS " FROM collection c WHERE ?1 = '' OR pipeline = ?1 ORDER BY "
                     "c.pipeline, c.module, c.name");
-    bind_text(&st, pipeline ? pipeline : "");
+    statement_text(&st, pipeline ? pipeline : "");
     while ((rc = statement_row(&st, err)) > 0) {
         list = mem_realloc(list, n + 1, sizeof *list);
         read_collection(&st, &list[n++]);

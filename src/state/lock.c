@@ -157,9 +157,13 @@ static int lock_all(struct state_lock *lock, const char *state_path, const char 
     if (is_whole(pipeline) && probe(lock->all, F_RDLCK, &by_whole) == 0 && !by_whole) {
         holder[0] = '\0';
         find_module_holder(state_path, holder, sizeof holder);
-    } else {
-        read_holder(lock->all, holder, sizeof holder);
+        return err_set(
+            err, ERR_BUSY,
+            "a run of one module excludes `all`: %s; stop it first (an interrupt lets it "
+            "end in order)",
+            holder[0] ? holder : "another process");
     }
+    read_holder(lock->all, holder, sizeof holder);
     return busy("all", holder, err);
 }
 

@@ -9,23 +9,24 @@
 
 static void read_pipeline(const struct statement *st, struct state_pipeline *p) {
     *p = (struct state_pipeline){0};
-    column_text(st, 0, p->name, sizeof p->name);
-    column_text(st, 1, p->slot, sizeof p->slot);
-    column_text(st, 2, p->publication, sizeof p->publication);
-    column_text(st, 3, p->system_id, sizeof p->system_id);
-    p->timeline = (uint32_t)column_int(st, 4);
-    p->slot_state = (enum state_slot)column_int(st, 5);
-    p->checkpoint = (lsn_t)column_int(st, 6);
-    p->checkpoint_us = column_int(st, 7);
-    p->counters = (struct state_counters){column_int(st, 8), column_int(st, 9), column_int(st, 10),
-                                          column_int(st, 11), column_int(st, 12)};
+    statement_get_text(st, 0, p->name, sizeof p->name);
+    statement_get_text(st, 1, p->slot, sizeof p->slot);
+    statement_get_text(st, 2, p->publication, sizeof p->publication);
+    statement_get_text(st, 3, p->system_id, sizeof p->system_id);
+    p->timeline = (uint32_t)statement_get_int(st, 4);
+    p->slot_state = (enum state_slot)statement_get_int(st, 5);
+    p->checkpoint = (lsn_t)statement_get_int(st, 6);
+    p->checkpoint_us = statement_get_int(st, 7);
+    p->counters = (struct state_counters){statement_get_int(st, 8), statement_get_int(st, 9),
+                                          statement_get_int(st, 10), statement_get_int(st, 11),
+                                          statement_get_int(st, 12)};
 }
 
 int state_pipeline_get(struct state *s, const char *name, struct state_pipeline *ret,
                        bool *ret_found, struct err *err) {
     struct statement st;
     statement_begin(&st, s, "SELECT " COLUMNS " FROM pipeline WHERE name = ?");
-    bind_text(&st, name);
+    statement_text(&st, name);
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
@@ -83,11 +84,11 @@ static int insert_pipeline(struct state *s, const char *name, const char *slot,
     statement_begin(&st, s,
                     "INSERT INTO pipeline (name, slot, publication, system_id, timeline) "
                     "VALUES (?, ?, ?, ?, ?)");
-    bind_text(&st, name);
-    bind_text(&st, slot);
-    bind_text(&st, publication);
-    bind_text(&st, system_id);
-    bind_int(&st, timeline);
+    statement_text(&st, name);
+    statement_text(&st, slot);
+    statement_text(&st, publication);
+    statement_text(&st, system_id);
+    statement_int(&st, timeline);
     return statement_run(&st, NULL, err);
 }
 
@@ -119,10 +120,10 @@ int state_pipeline_set_slot(struct state *s, const char *name, enum state_slot s
         &st, s,
         "UPDATE pipeline SET slot_state = ?1, checkpoint = CASE WHEN ?1 = 2 THEN ?2 ELSE "
         "checkpoint END, checkpoint_us = ?3 WHERE name = ?4");
-    bind_int(&st, slot_state);
-    bind_int(&st, (int64_t)lsn);
-    bind_int(&st, clock_wall_us());
-    bind_text(&st, name);
+    statement_int(&st, slot_state);
+    statement_int(&st, (int64_t)lsn);
+    statement_int(&st, clock_wall_us());
+    statement_text(&st, name);
     return statement_run(&st, NULL, err);
 }
 
@@ -135,14 +136,14 @@ int state_checkpoint(struct state *s, const char *name, lsn_t lsn,
         "UPDATE pipeline SET checkpoint = ?1, checkpoint_us = ?2, received = received + ?3, "
         "applied = applied + ?4, written = written + ?5, deleted = deleted + ?6, "
         "refreshed = refreshed + ?7 WHERE name = ?8 AND checkpoint <= ?1");
-    bind_int(&st, (int64_t)lsn);
-    bind_int(&st, clock_wall_us());
-    bind_int(&st, added->received);
-    bind_int(&st, added->applied);
-    bind_int(&st, added->written);
-    bind_int(&st, added->deleted);
-    bind_int(&st, added->refreshed);
-    bind_text(&st, name);
+    statement_int(&st, (int64_t)lsn);
+    statement_int(&st, clock_wall_us());
+    statement_int(&st, added->received);
+    statement_int(&st, added->applied);
+    statement_int(&st, added->written);
+    statement_int(&st, added->deleted);
+    statement_int(&st, added->refreshed);
+    statement_text(&st, name);
     int rc = statement_run(&st, &changed, err);
     if (rc == 0 && changed != 1)
         return err_set(err, ERR_INTERNAL, "checkpoint %s of pipeline %s would go back",

@@ -30,7 +30,7 @@ static int pragma(struct state *s, const char *sql, int64_t *ret, struct err *er
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
-    *ret = rc > 0 ? column_int(&st, 0) : 0;
+    *ret = rc > 0 ? statement_get_int(&st, 0) : 0;
     statement_end(&st);
     return 0;
 }
@@ -114,7 +114,7 @@ static int use_wal(struct state *s, struct err *err) {
     if (rc < 0)
         return rc;
     if (rc > 0)
-        column_text(&st, 0, mode, sizeof mode);
+        statement_get_text(&st, 0, mode, sizeof mode);
     statement_end(&st);
     if (strcmp(mode, "wal") == 0)
         return 0;

@@ -83,17 +83,17 @@ static void bound(struct statement *st, int code) {
         st->code = code;
 }
 
-void bind_text(struct statement *st, const char *text) {
+void statement_text(struct statement *st, const char *text) {
     if (st->code == SQLITE_OK)
         bound(st, sqlite3_bind_text(st->handle, ++st->parameter, text, -1, SQLITE_TRANSIENT));
 }
 
-void bind_int(struct statement *st, int64_t v) {
+void statement_int(struct statement *st, int64_t v) {
     if (st->code == SQLITE_OK)
         bound(st, sqlite3_bind_int64(st->handle, ++st->parameter, v));
 }
 
-void bind_blob(struct statement *st, struct span blob) {
+void statement_blob(struct statement *st, struct span blob) {
     if (st->code != SQLITE_OK)
         return;
     st->parameter++;
@@ -140,16 +140,16 @@ int statement_run(struct statement *st, int64_t *ret_changed, struct err *err) {
     return 0;
 }
 
-int64_t column_int(const struct statement *st, int column) {
+int64_t statement_get_int(const struct statement *st, int column) {
     return sqlite3_column_int64(st->handle, column);
 }
 
-void column_text(const struct statement *st, int column, char *out, size_t size) {
+void statement_get_text(const struct statement *st, int column, char *out, size_t size) {
     const char *text = (const char *)sqlite3_column_text(st->handle, column);
     (void)snprintf(out, size, "%s", text ? text : "");
 }
 
-char *column_blob(const struct statement *st, int column, size_t *ret_len) {
+char *statement_get_blob(const struct statement *st, int column, size_t *ret_len) {
     const char *data = sqlite3_column_blob(st->handle, column);
     *ret_len = (size_t)sqlite3_column_bytes(st->handle, column);
     if (sqlite3_column_type(st->handle, column) == SQLITE_NULL)

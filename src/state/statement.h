@@ -40,9 +40,9 @@ struct statement {
 void statement_begin(struct statement *st, struct state *s, const char *sql);
 /* Before the database is closed. */
 void statements_finalize(struct state *s);
-void bind_text(struct statement *st, const char *text);
-void bind_int(struct statement *st, int64_t v);
-void bind_blob(struct statement *st, struct span blob); /* ptr NULL: NULL */
+void statement_text(struct statement *st, const char *text);
+void statement_int(struct statement *st, int64_t v);
+void statement_blob(struct statement *st, struct span blob); /* ptr NULL: NULL */
 
 /* Next row: 1, end: 0, error: negative (code ERR_STATE; the statement is ended then). */
 int statement_row(struct statement *st, struct err *err) must_check;
@@ -52,11 +52,11 @@ void statement_end(struct statement *st);
 /* Runs a statement without rows; ret_changed may be NULL. Ends it. */
 int statement_run(struct statement *st, int64_t *ret_changed, struct err *err) must_check;
 
-int64_t column_int(const struct statement *st, int column);
+int64_t statement_get_int(const struct statement *st, int column);
 /* Cut to fit, always with NUL. */
-void column_text(const struct statement *st, int column, char *out, size_t size);
+void statement_get_text(const struct statement *st, int column, char *out, size_t size);
 /* A heap copy; NULL for NULL. */
-char *column_blob(const struct statement *st, int column, size_t *ret_len);
+char *statement_get_blob(const struct statement *st, int column, size_t *ret_len);
 
 /* Turns an SQLite result into our error, with the way out. */
 int state_error(const struct state *s, int code, struct err *err);

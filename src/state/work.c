@@ -12,9 +12,9 @@ void state_chunk_clear(struct state_chunk *c) {
 }
 
 static void read_chunk(const struct statement *st, struct state_chunk *c) {
-    c->number = column_int(st, 0);
-    c->lower = column_blob(st, 1, &c->lower_len);
-    c->upper = column_blob(st, 2, &c->upper_len);
+    c->number = statement_get_int(st, 0);
+    c->lower = statement_get_blob(st, 1, &c->lower_len);
+    c->upper = statement_get_blob(st, 2, &c->upper_len);
 }
 
 int state_chunk_add(struct state *s, const char *pipeline, const char *collection, int64_t number,
@@ -23,11 +23,11 @@ int state_chunk_add(struct state *s, const char *pipeline, const char *collectio
     statement_begin(&st, s,
                     "INSERT INTO chunk (pipeline, collection, number, lower, upper) "
                     "VALUES (?, ?, ?, ?, ?)");
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
-    bind_int(&st, number);
-    bind_blob(&st, lower);
-    bind_blob(&st, upper);
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
+    statement_int(&st, number);
+    statement_blob(&st, lower);
+    statement_blob(&st, upper);
     return statement_run(&st, NULL, err);
 }
 
@@ -38,10 +38,10 @@ int state_chunk_done(struct state *s, const char *pipeline, const char *collecti
         &st, s,
         "UPDATE chunk SET done = 1, documents = ? WHERE pipeline = ? AND collection = ? "
         "AND number = ?");
-    bind_int(&st, documents);
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
-    bind_int(&st, number);
+    statement_int(&st, documents);
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
+    statement_int(&st, number);
     return statement_run(&st, NULL, err);
 }
 
@@ -51,8 +51,8 @@ int state_chunk_last(struct state *s, const char *pipeline, const char *collecti
     statement_begin(&st, s,
                     "SELECT number, lower, upper FROM chunk WHERE pipeline = ? AND collection = ? "
                     "ORDER BY number DESC LIMIT 1");
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
@@ -73,8 +73,8 @@ int state_chunks_open(struct state *s, const char *pipeline, const char *collect
         &st, s,
         "SELECT number, lower, upper FROM chunk WHERE pipeline = ? AND collection = ? AND "
         "done = 0 ORDER BY number");
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
     while ((rc = statement_row(&st, err)) > 0) {
         list = mem_realloc(list, n + 1, sizeof *list);
         list[n] = (struct state_chunk){0};
@@ -94,7 +94,7 @@ static int count(struct statement *st, int64_t *ret, struct err *err) {
     int rc = statement_row(st, err);
     if (rc < 0)
         return rc;
-    *ret = rc > 0 ? column_int(st, 0) : 0;
+    *ret = rc > 0 ? statement_get_int(st, 0) : 0;
     statement_end(st);
     return 0;
 }
@@ -122,13 +122,13 @@ int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_co
     while ((rc = statement_row(&st, err)) > 0) {
         list = mem_realloc(list, n + 1, sizeof *list);
         struct state_parked *p = &list[n++];
-        column_text(&st, 0, p->pipeline, sizeof p->pipeline);
-        column_text(&st, 1, p->collection, sizeof p->collection);
-        column_text(&st, 2, p->reason, sizeof p->reason);
-        p->code = (int)column_int(&st, 3);
-        p->first_lsn = (lsn_t)column_int(&st, 4);
-        p->last_lsn = (lsn_t)column_int(&st, 5);
-        p->key = column_blob(&st, 6, &p->key_len);
+        statement_get_text(&st, 0, p->pipeline, sizeof p->pipeline);
+        statement_get_text(&st, 1, p->collection, sizeof p->collection);
+        statement_get_text(&st, 2, p->reason, sizeof p->reason);
+        p->code = (int)statement_get_int(&st, 3);
+        p->first_lsn = (lsn_t)statement_get_int(&st, 4);
+        p->last_lsn = (lsn_t)statement_get_int(&st, 5);
+        p->key = statement_get_blob(&st, 6, &p->key_len);
     }
     *ret = list;
     *ret_count = n;
@@ -141,7 +141,7 @@ int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_co
 int state_request_count(struct state *s, const char *pipeline, int64_t *ret, struct err *err) {
     struct statement st;
     statement_begin(&st, s, "SELECT count(*) FROM request WHERE pipeline = ?");
-    bind_text(&st, pipeline);
+    statement_text(&st, pipeline);
     return count(&st, ret, err);
 }
 
@@ -153,10 +153,10 @@ int state_request_add(struct state *s, const char *pipeline, const char *collect
     statement_begin(&st, s,
                     "INSERT INTO request (pipeline, kind, collection, key, created_us) "
                     "VALUES (?, 'repair', ?, ?, ?)");
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
-    bind_blob(&st, key);
-    bind_int(&st, clock_wall_us());
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
+    statement_blob(&st, key);
+    statement_int(&st, clock_wall_us());
     return statement_run(&st, NULL, err);
 }
 
@@ -168,14 +168,14 @@ int state_request_list(struct state *s, const char *pipeline, size_t max,
     int rc;
     statement_begin(
         &st, s, "SELECT id, collection, key FROM request WHERE pipeline = ? ORDER BY id LIMIT ?");
-    bind_text(&st, pipeline);
-    bind_int(&st, (int64_t)max);
+    statement_text(&st, pipeline);
+    statement_int(&st, (int64_t)max);
     while ((rc = statement_row(&st, err)) > 0) {
         list = mem_realloc(list, n + 1, sizeof *list);
         struct state_request *r = &list[n++];
-        r->id = column_int(&st, 0);
-        column_text(&st, 1, r->collection, sizeof r->collection);
-        r->key = column_blob(&st, 2, &r->key_len);
+        r->id = statement_get_int(&st, 0);
+        statement_get_text(&st, 1, r->collection, sizeof r->collection);
+        r->key = statement_get_blob(&st, 2, &r->key_len);
     }
     *ret = list;
     *ret_count = n;
@@ -188,8 +188,8 @@ int state_request_list(struct state *s, const char *pipeline, size_t max,
 int state_request_finish(struct state *s, const char *pipeline, int64_t id, struct err *err) {
     struct statement st;
     statement_begin(&st, s, "DELETE FROM request WHERE pipeline = ? AND id <= ?");
-    bind_text(&st, pipeline);
-    bind_int(&st, id);
+    statement_text(&st, pipeline);
+    statement_int(&st, id);
     return statement_run(&st, NULL, err);
 }
 
@@ -202,22 +202,22 @@ int state_verify_get(struct state *s, const char *pipeline, const char *collecti
         &st, s,
         "SELECT collection, options, direction, cursor, compared, different, unsettled, "
         "started_us FROM verify WHERE pipeline = ? AND collection = ?");
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
     *ret_found = rc > 0;
     if (rc > 0) {
         *ret = (struct state_verify){0};
-        column_text(&st, 0, ret->collection, sizeof ret->collection);
-        column_text(&st, 1, ret->options, sizeof ret->options);
-        ret->direction = (int)column_int(&st, 2);
-        ret->cursor = column_blob(&st, 3, &ret->cursor_len);
-        ret->compared = column_int(&st, 4);
-        ret->different = column_int(&st, 5);
-        ret->unsettled = column_int(&st, 6);
-        ret->started_us = column_int(&st, 7);
+        statement_get_text(&st, 0, ret->collection, sizeof ret->collection);
+        statement_get_text(&st, 1, ret->options, sizeof ret->options);
+        ret->direction = (int)statement_get_int(&st, 2);
+        ret->cursor = statement_get_blob(&st, 3, &ret->cursor_len);
+        ret->compared = statement_get_int(&st, 4);
+        ret->different = statement_get_int(&st, 5);
+        ret->unsettled = statement_get_int(&st, 6);
+        ret->started_us = statement_get_int(&st, 7);
     }
     statement_end(&st);
     return 0;
@@ -227,15 +227,15 @@ int state_verify_put(struct state *s, const char *pipeline, const struct state_v
                      struct err *err) {
     struct statement st;
     statement_begin(&st, s, "INSERT OR REPLACE INTO verify VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    bind_text(&st, pipeline);
-    bind_text(&st, v->collection);
-    bind_text(&st, v->options);
-    bind_int(&st, v->direction);
-    bind_blob(&st, v->cursor ? span_make(v->cursor, v->cursor_len) : (struct span){0});
-    bind_int(&st, v->compared);
-    bind_int(&st, v->different);
-    bind_int(&st, v->unsettled);
-    bind_int(&st, v->started_us);
+    statement_text(&st, pipeline);
+    statement_text(&st, v->collection);
+    statement_text(&st, v->options);
+    statement_int(&st, v->direction);
+    statement_blob(&st, v->cursor ? span_make(v->cursor, v->cursor_len) : (struct span){0});
+    statement_int(&st, v->compared);
+    statement_int(&st, v->different);
+    statement_int(&st, v->unsettled);
+    statement_int(&st, v->started_us);
     return statement_run(&st, NULL, err);
 }
 
@@ -243,7 +243,7 @@ int state_verify_delete(struct state *s, const char *pipeline, const char *colle
                         struct err *err) {
     struct statement st;
     statement_begin(&st, s, "DELETE FROM verify WHERE pipeline = ? AND collection = ?");
-    bind_text(&st, pipeline);
-    bind_text(&st, collection);
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
     return statement_run(&st, NULL, err);
 }

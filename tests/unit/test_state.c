@@ -128,7 +128,7 @@ static void it_is_durable_by_its_settings(void **state) {
         char value[16] = "";
         statement_begin(&st, p->state, settings[i].sql);
         assert_int_equal(statement_row(&st, &p->err), 1);
-        column_text(&st, 0, value, sizeof value);
+        statement_get_text(&st, 0, value, sizeof value);
         statement_end(&st);
         assert_string_equal(value, settings[i].value);
     }

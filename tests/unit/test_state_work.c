@@ -274,19 +274,19 @@ static void statements_nest(void **state) {
     assert_int_equal(statement_row(&outer, &p->err), 1);
     statement_begin(&inner, p->state, sql);
     assert_int_equal(statement_row(&inner, &p->err), 1);
-    assert_int_equal(column_int(&inner, 0), 1);
+    assert_int_equal(statement_get_int(&inner, 0), 1);
     statement_end(&inner);
     assert_int_equal(statement_row(&outer, &p->err), 1);
-    assert_int_equal(column_int(&outer, 0), 2);
+    assert_int_equal(statement_get_int(&outer, 0), 2);
     statement_end(&outer);
     static char texts[2 * STATEMENTS_KEPT][32];
     for (int i = 0; i < 2 * STATEMENTS_KEPT; i++) {
         (void)snprintf(texts[i], sizeof texts[i], "SELECT %d + ?", i);
         for (int again = 0; again < 2; again++) {
             statement_begin(&outer, p->state, texts[i]);
-            bind_int(&outer, again);
+            statement_int(&outer, again);
             assert_int_equal(statement_row(&outer, &p->err), 1);
-            assert_int_equal(column_int(&outer, 0), i + again);
+            assert_int_equal(statement_get_int(&outer, 0), i + again);
             statement_end(&outer);
         }
     }
