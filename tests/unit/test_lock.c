@@ -79,6 +79,7 @@ static void all_and_modules_exclude_each_other(void **state) {
     struct place *p = *state;
     struct state_lock *a = lock(p, "shop");
     refused(p, "all", "pid ");
+    refused(p, "all", "a run of one module excludes `all`");
     state_lock_free(a);
     struct state_lock *all = lock(p, "all");
     refused(p, "all", "pid ");
