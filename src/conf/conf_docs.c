@@ -186,13 +186,15 @@ static void add_scope(struct buf *out, enum conf_scope scope) {
         [SCOPE_BATCH] = "`target.batch`",
         [SCOPE_TYPES] = "`types`",
         [SCOPE_MODULE] = "A module: `modules.<module>`",
-        [SCOPE_MAPPING] = "A collection (`modules.<module>.collections.<collection>`) or what is "
-                          "embedded in it (`embed.<field>`)",
+        [SCOPE_MAPPING] = "A collection, or what is embedded in one",
         [SCOPE_FIELD] = "An exception: `fields.<column>`",
         [SCOPE_ADD] = "An added field: `add.<field>`",
         [SCOPE_INDEX] = "An index: an entry of `indexes`",
     };
     buf_printf(out, "\n## %s\n", titles[scope]);
+    if (scope == SCOPE_MAPPING)
+        buf_printf(out, "\nUnder `%s` and, for what is embedded, `embed.<field>`.\n",
+                   conf_scope_path(scope));
     size_t count;
     const struct conf_key *key = conf_keys(scope, &count);
     for (size_t i = 0; i < count; i++)
