@@ -341,7 +341,8 @@ static bool answer(int fd, const uint8_t *m, size_t len) {
 }
 
 static void *serve(void *argument) {
-    int fd = (int)(intptr_t)argument;
+    int fd = *(int *)argument;
+    free(argument);
     uint8_t *m = NULL;
     size_t cap = 0;
     uint8_t header[16];
@@ -410,14 +411,19 @@ int main(int argc, char **argv) {
         return 1;
     }
     for (;;) {
-        int fd = accept(listener, NULL, NULL);
+        int *fd = mem_alloc(sizeof *fd); /* the thread's to free */
         pthread_t thread;
-        if (fd < 0)
+        *fd = accept(listener, NULL, NULL);
+        if (*fd < 0) {
+            free(fd);
             continue;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
+        }
+        setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (pthread_create(&thread, NULL, serve, fd) == 0) {
             pthread_detach(thread);
-        else
-            close(fd);
+            continue;
+        }
+        close(*fd);
+        free(fd);
     }
 }

@@ -28,7 +28,7 @@
     X(ERR_LIMIT, -9, 3, "a stated limit was passed")                                               \
     X(ERR_STOPPED, -10, 0, "asked to stop")                                                        \
     X(ERR_TARGET, -11, 3, "the target refused a write for good")                                   \
-    X(ERR_BUSY, -12, 3, "another process holds the pipeline")                                       \
+    X(ERR_BUSY, -12, 3, "another process holds the pipeline")                                      \
     X(ERR_ACCESS, -13, 3, "a server does not let us in")
 
 enum err_code {

@@ -16,7 +16,7 @@
 struct pg_column {
     const char *name;
     int attnum;
-    uint32_t type_oid;  /* as the log names it: a domain's own, not its base type's */
+    uint32_t type_oid; /* as the log names it: a domain's own, not its base type's */
     const struct pg_type *type;
     int32_t typmod;
     bool not_null;

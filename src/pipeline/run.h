@@ -61,16 +61,16 @@ struct run {
 
 /* ---- control.c: phases, failures, waking. Any thread unless said otherwise. ---- */
 
-bool control_is_stopped(void *run, size_t collection);
-bool control_is_caught_up(void *run, size_t collection);
-int control_stop_collection(void *run, size_t collection, lsn_t lsn, const char *reason,
+bool control_is_stopped(void *context, size_t collection);
+bool control_is_caught_up(void *context, size_t collection);
+int control_stop_collection(void *context, size_t collection, lsn_t lsn, const char *reason,
                             struct err *err) must_check;
-int control_refused(void *run, size_t collection, struct span identity, lsn_t lsn, int code,
+int control_refused(void *context, size_t collection, struct span identity, lsn_t lsn, int code,
                     const char *reason, struct err *err) must_check;
-void control_wake(void *run);
-void control_failed(void *run, const struct err *failure);
+void control_wake(void *context);
+void control_failed(void *context, const struct err *failure);
 /* The failure of a thread, if there is one. */
-int control_check(void *run, struct err *err) must_check;
+int control_check(void *context, struct err *err) must_check;
 /* Moves the collection to another phase, in the state and here. */
 int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
                       struct err *err) must_check;

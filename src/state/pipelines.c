@@ -92,25 +92,39 @@ static int insert_pipeline(struct state *s, const char *name, const char *slot,
     return statement_run(&st, NULL, err);
 }
 
+/* Another slot has not what this one kept; another publication may not hold the same tables at the
+ * positions that will be read again. */
+static int check_names(const struct state *s, const struct state_pipeline *p, const char *slot,
+                       const char *publication, struct err *err) {
+    bool other_slot = strcmp(p->slot, slot) != 0;
+    if (!other_slot && strcmp(p->publication, publication) == 0)
+        return 0;
+    return err_set(err, ERR_STATE,
+                   "state file %s belongs to %s %s, the configuration says %s; put source.%s back, "
+                   "or use another state file",
+                   s->path, other_slot ? "slot" : "publication",
+                   other_slot ? p->slot : p->publication, other_slot ? slot : publication,
+                   other_slot ? "slot" : "publication");
+}
+
 int state_pipeline_open(struct state *s, const char *name, const char *slot,
                         const char *publication, const char *system_id, uint32_t timeline,
                         struct state_pipeline *ret, struct err *err) {
+    struct state_pipeline p = {0};
     bool found = false;
-    int rc = state_pipeline_get(s, name, ret, &found, err);
+    int rc = state_pipeline_get(s, name, &p, &found, err);
     if (rc == 0 && !found) {
         rc = insert_pipeline(s, name, slot, publication, system_id, timeline, err);
         if (rc == 0)
-            rc = state_pipeline_get(s, name, ret, &found, err);
+            rc = state_pipeline_get(s, name, &p, &found, err);
     }
-    if (rc < 0)
-        return rc;
-    if (strcmp(ret->slot, slot) != 0)
-        return err_set(
-            err, ERR_STATE,
-            "state file %s belongs to slot %s, the configuration says %s; put source.slot "
-            "back, or use another state file",
-            s->path, ret->slot, slot);
-    return check_system(s, ret, system_id, err);
+    if (rc == 0)
+        rc = check_system(s, &p, system_id, err);
+    if (rc == 0)
+        rc = check_names(s, &p, slot, publication, err);
+    if (rc == 0)
+        *ret = p;
+    return rc;
 }
 
 int state_pipeline_set_slot(struct state *s, const char *name, enum state_slot slot_state,

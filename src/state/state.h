@@ -50,8 +50,8 @@ struct state_pipeline {
     struct state_counters counters; /* since the pipeline was made */
 };
 
-/* The pipeline as stored; made if it is new. Another system identifier, or another slot name than
- * the stored one, is an error that says what to do. */
+/* The pipeline as stored; made if it is new. Another system identifier, slot or publication than
+ * the stored one is an error that says what to do. */
 int state_pipeline_open(struct state *s, const char *name, const char *slot,
                         const char *publication, const char *system_id, uint32_t timeline,
                         struct state_pipeline *ret, struct err *err) must_check;

@@ -320,6 +320,9 @@ static void a_pipeline_keeps_its_identity(void **state) {
     fails(p, state_pipeline_open(p->state, "shop", "other", "banyan_pub", "7301", 1, &got, &p->err),
           ERR_STATE, "belongs to slot banyan_shop");
     fails(p,
+          state_pipeline_open(p->state, "shop", "banyan_shop", "other", "7301", 1, &got, &p->err),
+          ERR_STATE, "put source.publication back");
+    fails(p,
           state_pipeline_open(p->state, "shop", "banyan_shop", "banyan_pub", "9999", 1, &got,
                               &p->err),
           ERR_STATE, "another PostgreSQL cluster");
