@@ -247,6 +247,12 @@ static void redact_after_scheme(struct span rest, struct buf *out) {
     const char *at = rest.len ? memrchr(rest.ptr, '@', rest.len) : NULL;
     if (at) {
         size_t len = (size_t)(at - rest.ptr);
+        if (memchr(rest.ptr, '?', len)) {
+            /* A "?" in the password, or a "@" in a parameter: what stands on either side may be
+             * secret. */
+            buf_add_text(out, HIDDEN);
+            return;
+        }
         redact_userinfo(span_make(rest.ptr, len), out);
         rest = skip(rest, len + 1);
     }
