@@ -65,7 +65,8 @@ static int bind_words(struct binder *b, const struct conf_key *key, const struct
     return wrong ? bind_error(b, node->at, "'%s' %s", key->name, wrong) : rc;
 }
 
-/* The text of a value that is not text: without quotes, but for what is expanded ("${LANES}"). */
+/* The text of a value that is not text: without quotes, but for what is expanded ("${LANES}"), and
+ * for durations, which YAML takes for text either way. */
 static int bind_literal(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                         const char *wanted, struct span *ret, const char **ret_shown) {
     struct conf_text text;
@@ -76,7 +77,7 @@ static int bind_literal(struct binder *b, const struct conf_key *key, const stru
     int rc = bind_text(b, key->name, node, &text, &expanded);
     if (rc < 0)
         return rc;
-    if (!node->plain && !expanded)
+    if (!node->plain && !expanded && key->kind != KIND_DURATION)
         return bind_error(b, node->at, "'%s' must be %s, not text; remove the quotes", key->name,
                           wanted);
     *ret = span_of(text.text);
