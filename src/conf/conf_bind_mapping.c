@@ -65,8 +65,11 @@ static int bind_constant(struct binder *b, const struct tree_node *node, struct 
         return 0;
     }
     if (node->plain && conf_read_number(node->text, &add->scalar, &add->integer, &add->real)) {
+        /* Digits that became infinity, or an approximation of a whole number. */
+        char last = node->text.ptr[node->text.len - 1];
         bool whole = strspn(node->text.ptr, "+-0123456789") == node->text.len;
-        if (add->scalar == CONF_DOUBLE && (whole || (isinf(add->real) && node->text.len > 5)))
+        bool over = isinf(add->real) && last >= '0' && last <= '9';
+        if (add->scalar == CONF_DOUBLE && (whole || over))
             return bind_error(b, node->at,
                               "'%s' is a number too big to be exact; quote it to make it text",
                               add->name.text);
@@ -164,8 +167,6 @@ static int bind_embedded(struct binder *b, const struct conf_key *key, const str
     b->embed_depth++;
     int rc = bind_mapping(b, key, e, KEY_EMBEDDED, m);
     b->embed_depth--;
-    if (rc == 0 && m->one && m->order.at.line)
-        rc = bind_error(b, m->order.at, "'order' is for arrays; remove it, or 'one: true'");
     return rc;
 }
 

@@ -213,6 +213,10 @@ static int new_node(struct builder *b, enum tree_kind kind, struct tree_node **r
 static int on_scalar(struct builder *b, const struct fy_event_scalar_data *data) {
     if (data->tag)
         return fail(b, "tags (!...) have no meaning here; remove it");
+    enum fy_scalar_style style = data->value ? fy_token_scalar_style(data->value) : FYSS_PLAIN;
+    /* libfyaml's mark is behind the opening quote. */
+    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED)
+        b->at.column--;
     struct tree_node *node;
     struct span anchor;
     int rc = new_node(b, TREE_SCALAR, &node);
@@ -222,11 +226,7 @@ static int on_scalar(struct builder *b, const struct fy_event_scalar_data *data)
         rc = anchor_name(b, data->anchor, &anchor);
     if (rc < 0)
         return rc;
-    enum fy_scalar_style style = data->value ? fy_token_scalar_style(data->value) : FYSS_PLAIN;
     node->plain = style == FYSS_PLAIN;
-    /* libfyaml's mark is behind the opening quote. */
-    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED)
-        node->at.column = --b->at.column;
     rc = remember_anchor(b, anchor, node);
     return rc < 0 ? rc : attach(b, node);
 }
@@ -260,6 +260,7 @@ static int on_close(struct builder *b) {
 
 static int on_alias(struct builder *b, const struct fy_event_alias_data *data) {
     struct span name;
+    b->at.column--; /* libfyaml's mark is behind the "*" */
     int rc = token_text(b, data->anchor, &name);
     if (rc < 0)
         return rc;
@@ -357,6 +358,7 @@ int tree_parse(const struct tree_input *in, struct arena *arena, const struct tr
         rc = open_parser(&b);
     if (rc == 0)
         rc = read_events(&b);
+    b.at = (struct conf_at){1, 1};
     if (rc == 0 && (!b.root || tree_is_null(b.root)))
         rc = fail(&b, "the file is empty; 'source', 'target' and 'modules' are needed");
     fy_parser_destroy(b.parser);
