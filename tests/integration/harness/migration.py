@@ -3,6 +3,7 @@
 The fixture `migrate` is imported by the test files that use it.
 """
 import contextlib
+import copy
 
 import bson
 import pytest
@@ -32,10 +33,10 @@ class Migration:
     def __init__(self, make, pg, mongo, target_uri, collections, sections, module=MODULE):
         self.pg, self.mongo, self.module = pg, mongo, module
         self._make, self._target_uri = make, target_uri
-        self.config = merged({
+        self.config = copy.deepcopy(merged({
             "source": {"uri": pg.uri},
             "target": {"uri": target_uri, "database": mongo.name},
-            "modules": {module: {"collections": collections}}}, sections)
+            "modules": {module: {"collections": collections}}}, sections))
         self.program: Banyan = make(self.config)
 
     def run(self, *options, timeout=60, **more):
