@@ -23,7 +23,7 @@ int conf_parse(const char *name, const char *text, size_t len, struct conf **ret
     struct span file = rc == 0 ? arena_copy(&whole->arena, span_of(name)) : (struct span){0};
     whole->conf.file = file.ptr;
     if (rc == 0 && !file.ptr)
-        rc = err_set(err, ERR_CONF, "%s: no memory left for its name", name);
+        rc = err_set(err, ERR_CONF, "%s:1:1: no memory left for its name", name);
     if (rc == 0)
         rc = bind_conf(whole->conf.file, root, &whole->arena, &whole->conf, err);
     if (rc < 0)

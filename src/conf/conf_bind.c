@@ -19,8 +19,8 @@ void *bind_alloc(struct binder *b, size_t count, size_t size) {
     if (p)
         memset(p, 0, bytes);
     else
-        err_set(b->err, ERR_CONF, "%s: the configuration needs more than %d MiB of memory", b->file,
-                CONF_MEMORY_MAX / (1024 * 1024));
+        err_set(b->err, ERR_CONF, "%s:1:1: the configuration needs more than %d MiB of memory",
+                b->file, CONF_MEMORY_MAX / (1024 * 1024));
     return p;
 }
 

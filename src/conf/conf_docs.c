@@ -3,6 +3,7 @@
 
 #include "conf/conf_check.h"
 #include "conf/conf_keys.h"
+#include "conf/conf_tree.h"
 
 static const char introduction[] =
     "# Configuration\n"
@@ -68,12 +69,16 @@ static void add_limits(struct buf *out) {
                "| the file | %d MiB |\n"
                "| one value, after expansion | %d KiB |\n"
                "| values in the file, aliases counted with all they stand for | %d |\n"
+               "| anchors | %d |\n"
+               "| levels of mappings and lists | %d |\n"
+               "| memory of everything read | %d MiB |\n"
                "| entries in one mapping or list of names | %d |\n"
                "| columns in one list | %d |\n"
                "| levels of `embed` | %d |\n"
                "| `database.collection` | %d bytes |\n",
                CONF_FILE_MAX / (1024 * 1024), CONF_VALUE_MAX / 1024, CONF_NODES_MAX,
-               CONF_ENTRIES_MAX, CONF_COLUMNS_MAX, CONF_EMBED_DEPTH_MAX, CONF_NAMESPACE_MAX);
+               TREE_ANCHORS_MAX, TREE_DEPTH_MAX, CONF_MEMORY_MAX / (1024 * 1024), CONF_ENTRIES_MAX,
+               CONF_COLUMNS_MAX, CONF_EMBED_DEPTH_MAX, CONF_NAMESPACE_MAX);
 }
 
 static const char *kind_name(enum conf_kind kind) {

@@ -6,13 +6,6 @@
 #include <libfyaml.h>
 #include <stdio.h>
 
-/* Deeper than any valid file can be: 4 levels to a collection, 2 for each embedded document. Also
- * the depth that libfyaml promises to parse without a larger stack. */
-#define DEPTH_MAX 60
-
-/* Anchors are looked up one by one. */
-#define ANCHORS_MAX 1000
-
 struct frame {
     struct tree_node *node;
     struct tree_entry *last;
@@ -33,7 +26,7 @@ struct builder {
     struct arena *arena;
     struct fy_parser *parser;
     struct fy_diag *diag;
-    struct frame stack[DEPTH_MAX];
+    struct frame stack[TREE_DEPTH_MAX];
     size_t depth;
     struct anchor *anchors;
     size_t anchor_count;
@@ -117,8 +110,8 @@ static int check_weight(struct builder *b, size_t more) {
 static int remember_anchor(struct builder *b, struct span name, const struct tree_node *node) {
     if (name.len == 0)
         return 0;
-    if (++b->anchor_count > ANCHORS_MAX)
-        return fail(b, "more than %d anchors", ANCHORS_MAX);
+    if (++b->anchor_count > TREE_ANCHORS_MAX)
+        return fail(b, "more than %d anchors", TREE_ANCHORS_MAX);
     struct anchor *a = builder_alloc(b, sizeof *a);
     if (!a)
         return too_big(b);
@@ -235,8 +228,8 @@ static int on_open(struct builder *b, enum tree_kind kind, struct fy_token *tag,
                    struct fy_token *anchor) {
     if (tag)
         return fail(b, "tags (!...) have no meaning here; remove it");
-    if (b->depth == DEPTH_MAX)
-        return fail(b, "nested more than %d levels deep", DEPTH_MAX);
+    if (b->depth == TREE_DEPTH_MAX)
+        return fail(b, "nested more than %d levels deep", TREE_DEPTH_MAX);
     struct frame f = {0};
     int rc = new_node(b, kind, &f.node);
     if (rc == 0)

@@ -12,6 +12,13 @@
 #include "base/arena.h"
 #include "conf/conf.h"
 
+/* Deeper than any valid file can be: 4 levels to a collection, 2 for each embedded document. Also
+ * the depth that libfyaml promises to parse without a larger stack. */
+#define TREE_DEPTH_MAX 60
+
+/* Anchors are looked up one by one. */
+#define TREE_ANCHORS_MAX 1000
+
 enum tree_kind { TREE_SCALAR, TREE_LIST, TREE_MAP };
 
 struct tree_node;

@@ -444,6 +444,32 @@ static void limit_of_entries(void **state) {
     }
 }
 
+/* A small file whose values are expanded to 60 kB each. */
+static void limit_of_memory(void **state) {
+    (void)state;
+    _cleanup_(buf_release) struct buf value = {.max = 1 << 20};
+    add_times(&value, "x", 60000);
+    (void)setenv("BANYAN_T_LONG", buf_text(&value), 1);
+    for (size_t count = 2000; count <= 2400; count += 400) {
+        _cleanup_(buf_release) struct buf b = {.max = 1 << 20};
+        buf_add_text(&b, HEAD "modules: {m: {collections: {c: {table: t, add: {");
+        for (size_t i = 0; i < count; i++)
+            buf_printf(&b, "\n c%04zu: '${BANYAN_T_LONG}',", i);
+        buf_add_text(&b, "}}}}}\n");
+        struct err err = {0};
+        struct conf *conf = NULL;
+        int rc = conf_parse("c.yml", b.data, b.len, &conf, &err);
+        assert_int_equal(rc, count == 2000 ? 0 : ERR_CONF);
+        conf_free(conf);
+        /* The line depends on how much the rest of the file takes: about the 2230th value. */
+        if (rc < 0 &&
+            (strncmp(err.text, "c.yml:22", 8) != 0 ||
+             !strstr(err.text, ":9: the configuration needs more than 128 MiB of memory")))
+            fail_msg("%s", err.text);
+    }
+    (void)unsetenv("BANYAN_T_LONG");
+}
+
 static void limit_of_names(void **state) {
     (void)state;
     for (size_t len = 253; len <= 254; len++) {
@@ -478,6 +504,7 @@ int main(void) {
         cmocka_unit_test(limit_of_aliases),
         cmocka_unit_test(limit_of_values),
         cmocka_unit_test(limit_of_entries),
+        cmocka_unit_test(limit_of_memory),
         cmocka_unit_test(limit_of_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
