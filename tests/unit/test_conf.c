@@ -66,7 +66,7 @@ static void defaults(void **state) {
 static void all_scalars(void **state) {
     (void)state;
     struct conf *conf = parse("source:\n  uri: \"host=/tmp dbname=d\"\n  slot: a_1\n"
-                              "  publication: Pub\n  heartbeat: 2m\n"
+                              "  publication: Pub\n  heartbeat: \"2m\"\n"
                               "  snapshot: {threads: 64, rows_per_second: 7, chunk_rows: 9, "
                               "consistent: true}\n"
                               "target: {uri: mongodb+srv://h, database: d, lanes: 64,\n"
