@@ -149,7 +149,7 @@ static int lock_all(struct state_lock *lock, const char *state_path, const char 
     lock->all = open_lock(path, err);
     if (lock->all < 0)
         return lock->all;
-    int rc = try_lock(lock->all, is_whole(pipeline) ? F_RDLCK : F_RDLCK, path, err);
+    int rc = try_lock(lock->all, is_whole(pipeline) ? F_WRLCK : F_RDLCK, path, err);
     if (rc != 0)
         return rc < 0 ? rc : 0; /* failed, or ours */
     char holder[STATE_HOLDER_MAX];

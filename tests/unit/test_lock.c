@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -95,6 +96,7 @@ static pid_t hold(struct place *p, const char *pipeline) {
     pid_t child = fork();
     if (child == 0) {
         struct state_lock *l = NULL;
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
         int rc = state_lock_acquire(p->file, pipeline, "run", &l, &p->err);
         if (rc == 0 && write(pipes[1], "x", 1) == 1)
             for (;;)
