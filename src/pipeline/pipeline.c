@@ -189,6 +189,8 @@ static int copy_and_stream(struct run *run, struct err *err) {
         return 0;
     if ((run->options->snapshot_only || run->options->catch_up) && healed > until)
         rc = control_on_source(run, catch_up_position, &until, err);
+    if (run->pg)
+        pg_end_on_stop(run->pg, false); /* from here on a stop drains */
     if (rc == 0)
         rc = start_threads(run, err);
     if (rc == 0)
@@ -213,8 +215,10 @@ static int check_options(const struct run *run, struct err *err) {
 
 static int run_all(struct run *run, struct err *err) {
     int rc = pg_connect(run->conf->source.uri, PG_SQL, run->app_prefix, &run->pg, err);
-    if (rc == 0)
+    if (rc == 0) {
+        pg_end_on_stop(run->pg, true); /* a locked table may keep us waiting, with nothing begun */
         rc = setup_plan(run, err);
+    }
     if (rc == 0)
         rc = check_options(run, err);
     if (rc == 0)

@@ -32,7 +32,7 @@ static int check_joins(struct run *run, const struct plan_collection *c, struct 
         struct err failure = {0};
         if (pg_exec(run->pg, buf_text(&sql), NULL, &failure) == 0)
             continue;
-        if (failure.retriable) {
+        if (failure.retriable || failure.code == ERR_STOPPED) {
             *err = failure;
             return failure.code;
         }

@@ -251,7 +251,10 @@ static void disconnect(struct worker *w) {
 static int connect_source(struct worker *w, struct err *err) {
     if (w->pg)
         return 0;
-    return pg_connect(w->snapshot->run->conf->source.uri, PG_SQL, w->source_app, &w->pg, err);
+    int rc = pg_connect(w->snapshot->run->conf->source.uri, PG_SQL, w->source_app, &w->pg, err);
+    if (rc == 0) /* a chunk that is not done is copied again: nothing to wait for */
+        pg_end_on_stop(w->pg, true);
+    return rc;
 }
 
 /* Waits out what may pass; everything else ends the run, or stops the collection. */
