@@ -45,6 +45,8 @@ int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
 const struct option_spec *cmd_run_options(void);
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err);
+const struct option_spec *cmd_verify_options(void);
 int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
 
 /* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */

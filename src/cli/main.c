@@ -19,6 +19,8 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err);
 static const struct command commands[] = {
     {"run", "MODULE|all", "copy what is not copied yet, then stream changes until stopped",
      NEEDS_CONF | NEEDS_MONGO, cmd_run, cmd_run_options},
+    {"verify", "MODULE|all", "compare every document with its rows, while both change",
+     NEEDS_CONF | NEEDS_MONGO, cmd_verify, cmd_verify_options},
     {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, NULL},
     {"parked list", "", "what cannot be applied, and why", NEEDS_CONF, cmd_parked_list, NULL},
     {"config show", "", "the effective configuration, secrets hidden", NEEDS_CONF, cmd_config_show,

@@ -1,6 +1,6 @@
 #include "pipeline/holders.h"
 
-#include "db/pg_type_back.h"
+#include "map/identity_back.h"
 #include "model/bsonw.h"
 
 #define FILTER_MAX ((size_t)12 * 1024 * 1024)
@@ -61,56 +61,16 @@ struct search {
     const struct plan_collection *c;
     holder_fn fn;
     void *context;
-    struct buf texts[PG_INDEX_COLUMNS_MAX];
+    struct identity_texts texts;
 };
 
-/* Where the i-th id column is in the document. */
-static bool find_id_value(const struct plan_collection *c, const bson_t *doc, size_t i,
-                          bson_iter_t *ret) {
-    bson_iter_t it, below;
-    if (c->id_kind == PLAN_ID_OBJECTID)
-        return bson_iter_init_find(ret, doc, c->id_paths[i]);
-    if (!bson_iter_init_find(&it, doc, "_id"))
-        return false;
-    if (c->id_kind == PLAN_ID_SCALAR) {
-        *ret = it;
-        return true;
-    }
-    if (!BSON_ITER_HOLDS_DOCUMENT(&it) || !bson_iter_recurse(&it, &below) ||
-        !bson_iter_find(&below, c->id_names[i].ptr))
-        return false;
-    *ret = below;
-    return true;
-}
-
+/* A document that names no row of ours is somebody else's and none of our business. */
 static int on_holder(void *context, const bson_t *doc, struct err *err) {
     struct search *s = context;
-    const struct plan_collection *c = s->c;
     struct span key[PG_INDEX_COLUMNS_MAX];
-    for (size_t i = 0; i < c->id_count; i++) {
-        bson_iter_t value;
-        if (!find_id_value(c, doc, i, &value))
-            return err_set(err, ERR_VALUE,
-                           "a document of %s does not name its row; somebody else "
-                           "wrote it",
-                           c->name);
-        const struct pg_type *type = c->root->columns[c->id[i]].source->type;
-        /* Only the text is wanted. In `_id` values are canonical: an integer is int64 there. */
-        if (c->id_kind == PLAN_ID_OBJECTID)
-            (void)pg_type_back_agrees(type, PG_RETYPE_NONE, c->types, &value, SPAN_LIT(""),
-                                      &s->texts[i]);
-        else
-            (void)pg_type_back_key_agrees(type, c->types, &value, SPAN_LIT(""), &s->texts[i]);
-        key[i] = span_of(buf_text(&s->texts[i]));
-    }
+    if (!identity_key(s->c, doc, &s->texts, key))
+        return 0;
     return s->fn(s->context, key, err);
-}
-
-static void build_projection(bson_t *projection, const struct plan_collection *c) {
-    bson_init(projection);
-    BSON_APPEND_INT32(projection, "_id", 1);
-    for (size_t i = 0; c->id_kind == PLAN_ID_OBJECTID && i < c->id_count; i++)
-        BSON_APPEND_INT32(projection, c->id_paths[i], 1);
 }
 
 int holders_find(struct mongo *m, const char *database, const struct plan_node *node,
@@ -124,14 +84,12 @@ int holders_find(struct mongo *m, const char *database, const struct plan_node *
         return rc;
     if (!bson_init_static(&filter, (const uint8_t *)filter_bytes.data, filter_bytes.len))
         return err_set(err, ERR_INTERNAL, "look-up filter is not BSON");
-    for (size_t i = 0; i < PG_INDEX_COLUMNS_MAX; i++)
-        buf_init(&search.texts[i], 64 * 1024);
-    build_projection(&projection, node->collection);
+    identity_texts_init(&search.texts);
+    identity_projection(node->collection, &projection);
     rc = mongo_find(m, database, node->collection->name, &filter, &projection, NULL, 0, on_holder,
                     &search, err);
     bson_destroy(&projection);
-    for (size_t i = 0; i < PG_INDEX_COLUMNS_MAX; i++)
-        buf_release(&search.texts[i]);
+    identity_texts_release(&search.texts);
     return rc;
 }
 

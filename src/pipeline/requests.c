@@ -58,6 +58,7 @@ static int take(struct requests *q, struct run *run, struct outbox *outbox, stru
         free(list[i].key);
     }
     free(list);
+    q->none_left = rc == 0 && count == 0;
     if (rc == 0 && count)
         rc = outbox_flush(outbox, err);
     for (size_t i = 0; i < run->lane_count; i++)

@@ -13,6 +13,7 @@
 
 struct requests {
     int64_t in_flight; /* id of the newest one handed out; 0: none */
+    bool none_left;    /* the last look found no request */
     uint64_t tickets[LEDGER_LANES_MAX];
 };
 

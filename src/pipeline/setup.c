@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "pipeline/holders.h"
 #include "pipeline/run.h"
+#include "source/plan_source.h"
 #include "source/query.h"
 
 #include <inttypes.h>
@@ -13,15 +14,6 @@
 #define OLDEST_SERVER 120000
 
 /* ---- the plan ---- */
-
-static int find_table(void *context, const char *schema, const char *name,
-                      const struct pg_table **ret_table, struct buf *similar, struct err *err) {
-    struct run *run = context;
-    int rc = pg_catalog_table(run->catalog, run->pg, schema, name, ret_table, err);
-    if (rc < 0 || *ret_table)
-        return rc;
-    return pg_catalog_similar_table(run->pg, schema, name, similar, err);
-}
 
 /* The server plans each join: operators that do not exist show before anything is created. */
 static int check_joins(struct run *run, const struct plan_collection *c, struct err *err) {
@@ -63,20 +55,8 @@ static void warn_unindexed(const struct plan_collection *c) {
     }
 }
 
-static size_t select_modules(const struct run *run, const struct conf_module **ret) {
-    size_t n = 0;
-    for (size_t i = 0; i < run->conf->module_count; i++)
-        if (strcmp(run->name, "all") == 0 ||
-            strcmp(run->conf->modules[i].name.text, run->name) == 0)
-            ret[n++] = &run->conf->modules[i];
-    return n;
-}
-
 int setup_plan(struct run *run, struct err *err) {
-    const struct conf_module **modules = mem_zalloc(run->conf->module_count, sizeof *modules);
-    size_t count = select_modules(run, modules);
-    int rc = plan_compile(run->conf, modules, count, find_table, run, &run->plan, err);
-    free(modules);
+    int rc = plan_from_source(run->conf, run->name, run->catalog, run->pg, &run->plan, err);
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++) {
         rc = check_joins(run, run->plan->collections[i], err);
         if (rc == 0)

@@ -295,7 +295,7 @@ static int take(struct stream *s, const struct repl_message *m, struct err *err)
 }
 
 static bool is_over(const struct stream *s) {
-    return stop_requested() || (s->until && s->run->confirmed >= s->until);
+    return stop_requested() || (s->until && s->run->confirmed >= s->until && s->requests.none_left);
 }
 
 static bool has_held_back(const struct stream *s) {

@@ -146,10 +146,9 @@ static void add_match(struct buf *q, const char *alias, const struct plan_node *
     }
 }
 
-void query_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
-                size_t count) {
-    buf_add_text(q, "COPY (SELECT ");
-    add_columns(q, "r", c->root);
+/* FROM the keys as a table k, joined with the root table r. */
+static void add_key_join(struct buf *q, const struct plan_collection *c, const struct span *keys,
+                         size_t count) {
     buf_add_text(q, " FROM ");
     add_tuples(q, keys, count, c->id_count, id_type, c);
     buf_add_text(q, " k(");
@@ -158,6 +157,34 @@ void query_keys(struct buf *q, const struct plan_collection *c, const struct spa
     add_table(q, c->root, "r");
     buf_add_text(q, " ON ");
     add_match(q, "r", c->root, c->id, c->id_count);
+}
+
+void query_existing_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
+                         size_t count) {
+    buf_add_text(q, "COPY (SELECT ");
+    add_ids(q, "r", c);
+    add_key_join(q, c, keys, count);
+    buf_add_text(q, ") TO STDOUT");
+}
+
+/* A share of the table where its size is known and large; else every row in random order. */
+void query_sample_keys(struct buf *q, const struct plan_collection *c, int64_t count) {
+    int64_t rows = c->root->table->estimated_rows;
+    bool share = rows > 0 && count < rows / 20;
+    buf_add_text(q, "COPY (SELECT ");
+    add_ids(q, "r", c);
+    buf_add_text(q, " FROM ");
+    add_table(q, c->root, "r");
+    if (share)
+        buf_printf(q, " TABLESAMPLE BERNOULLI (%.6f)", 150.0 * (double)count / (double)rows);
+    buf_printf(q, " ORDER BY pg_catalog.random() LIMIT %lld) TO STDOUT", (long long)count);
+}
+
+void query_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
+                size_t count) {
+    buf_add_text(q, "COPY (SELECT ");
+    add_columns(q, "r", c->root);
+    add_key_join(q, c, keys, count);
     buf_add_text(q, ") TO STDOUT");
 }
 

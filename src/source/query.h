@@ -35,6 +35,13 @@ void query_chunk_end(struct buf *q, const struct plan_collection *c, const struc
 void query_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
                 size_t count);
 
+/* COPY of the ids, as they stand in the table, of those of these keys that exist. */
+void query_existing_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
+                         size_t count);
+
+/* COPY of the ids of about `count` roots, chosen at random over the whole table. */
+void query_sample_keys(struct buf *q, const struct plan_collection *c, int64_t count);
+
 /* COPY of (group number from 1, the node's columns) for the rows that join with groups of parent
  * values, by group and in the node's order; count tuples of node->join_count texts. */
 void query_children(struct buf *q, const struct plan_node *node, const struct span *groups,

@@ -1,0 +1,41 @@
+#include "base/mem.h"
+#include "verify/session.h"
+
+#define MEMORY_MAX ((size_t)48 * 1024 * 1024)
+
+void candidates_release(struct candidates *c) {
+    arena_release(&c->memory);
+    spanmap_release(&c->index);
+    free(c->items);
+    *c = (struct candidates){0};
+}
+
+static int full(struct err *err) {
+    return err_set(err, ERR_LIMIT, "more than %d documents may differ; the comparison ends here",
+                   VERIFY_CANDIDATES_MAX);
+}
+
+int candidates_add(struct candidates *c, struct span identity, const struct span *key,
+                   size_t key_count, struct err *err) {
+    if (c->memory.max == 0)
+        arena_init(&c->memory, MEMORY_MAX);
+    if (spanmap_get(&c->index, identity))
+        return 0;
+    struct span *texts = key ? arena_alloc(&c->memory, key_count * sizeof *texts) : NULL;
+    struct span kept = arena_copy(&c->memory, identity);
+    bool ok = kept.ptr && (!key || texts);
+    for (size_t i = 0; ok && key && i < key_count; i++) {
+        texts[i] = arena_copy(&c->memory, key[i]);
+        ok = texts[i].ptr != NULL;
+    }
+    if (!ok || c->count == VERIFY_CANDIDATES_MAX)
+        return full(err);
+    if (c->count == c->cap) {
+        c->cap = c->cap ? c->cap * 2 : 64;
+        c->items = mem_realloc(c->items, c->cap, sizeof *c->items);
+    }
+    bool fresh;
+    *spanmap_put(&c->index, kept, &fresh) = (uint32_t)++c->count;
+    c->items[c->count - 1] = (struct candidate){.identity = kept, .key = texts};
+    return 0;
+}
