@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the test suites and adds up what passed: tools/run_tests.py [SUITE ...]
 
-Suites: lint, unit, integration, asan, tsan; all of them by default. One line a step, the end of the
+Suites: lint, unit, integration, property, crash, asan, tsan; all of them by default. One line a step, the end of the
 log where a step fails, "N passed, N failed" as the last line; exit code 1 if anything failed. A
 step that runs no test has failed: nothing is skipped in silence. Whole logs: build/test-logs/.
 
@@ -10,6 +10,7 @@ TEST_JOBS (default: the cores, at most 4) is the number of integration tests at 
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -23,10 +24,12 @@ from harness import sanitizers  # noqa: E402  (needs the path above)
 
 LOGS = ROOT / "build/test-logs"
 TAIL_LINES = 60
-SUITES = ("lint", "unit", "integration", "asan", "tsan")
+SUITES = ("lint", "unit", "integration", "property", "crash", "asan", "tsan")
 BUILDS = {"release": "build", "asan": "build-asan", "tsan": "build-tsan"}
 # Generous: they only end what hangs.
 BUILD_SECONDS, LINT_SECONDS, UNIT_SECONDS, PYTEST_SECONDS = 900, 600, 600, 1800
+TRIAL_SECONDS = 900
+TRIAL_COUNTS = re.compile(r"^(\d+) passed, (\d+) failed \((seed \d+)\)\n*\Z", re.M)
 
 
 class Totals:
@@ -134,6 +137,19 @@ def integration(totals, kind):
     totals.add(name, passed, failed, time.monotonic() - start, log)
 
 
+def trial(totals, name, *arguments):
+    """A tool that tries random things and counts them in its last line; the seed is in the log."""
+    start, log = time.monotonic(), LOGS / f"{name}.log"
+    command = [sys.executable, ROOT / f"tests/{name}/{name}.py", *arguments]
+    env = sanitizers.environment() | {"BANYAN_BIN": str(ROOT / BUILDS["release"] / "src/cli/banyan")}
+    code = execute([str(part) for part in command], log, TRIAL_SECONDS, env)
+    found = TRIAL_COUNTS.search(log.read_text(errors="replace"))
+    passed, failed = (int(found[1]), int(found[2])) if found else (0, 0)
+    if code != 0 or passed == 0:
+        failed = max(failed, 1)
+    totals.add(f"{name} {found[3] if found else ''}", passed, failed, time.monotonic() - start, log)
+
+
 def lint(totals):
     python, tools = sys.executable, ROOT / "tools"
     checks = {
@@ -154,7 +170,7 @@ def main():
         sys.exit(f"no suite named {unknown[0]}; there are {', '.join(SUITES)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     totals, start = Totals(), time.monotonic()
-    if {"lint", "unit", "integration"} & set(wanted):
+    if {"lint", "unit", "integration", "property", "crash"} & set(wanted):
         built = build(totals, "release")
         if "lint" in wanted:
             lint(totals)
@@ -162,6 +178,10 @@ def main():
             unit(totals, "release")
         if built and "integration" in wanted:
             integration(totals, "release")
+        if built and "property" in wanted:
+            trial(totals, "property", "--histories", "20")
+        if built and "crash" in wanted:
+            trial(totals, "crash", "--kills", "5")
     for kind in ("asan", "tsan"):
         if kind in wanted and build(totals, kind):
             unit(totals, kind)

@@ -1,4 +1,10 @@
-"""Compares collections document by document, byte for byte."""
+"""Compares collections document by document, field by field, byte for byte.
+
+The order of top-level fields is not compared: a field that an update brings back stands last. Inside
+embedded documents it is.
+"""
+import re
+
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
@@ -8,6 +14,7 @@ _RAW = CodecOptions(document_class=RawBSONDocument)
 _SHOWN = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS,
                       uuid_representation=bson.binary.UuidRepresentation.STANDARD)
 _SHOWN_MAX = 10
+_LONG = re.compile(r"([0-9a-f]{24})[0-9a-f]{40,}")
 
 
 def raw_documents(collection):
@@ -21,7 +28,9 @@ def raw_documents(collection):
 
 
 def shown(raw, limit=1500):
-    text = repr(bson.decode(raw, codec_options=_SHOWN)) if raw is not None else "(no document)"
+    if raw is None:
+        return "(no document)"
+    text = _LONG.sub(r"\1...", repr(bson.decode(raw, codec_options=_SHOWN)))
     return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
 
 
@@ -29,8 +38,7 @@ def differing_fields(left, right):
     """Names of the top-level fields whose bytes differ."""
     one, two = ({name: bson.encode({"": value}) for name, value in
                  bson.decode(raw, codec_options=_RAW).items()} for raw in (left, right))
-    return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name)) or [
-        "(order of fields)"]
+    return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
 
 
 def _compare_collection(name, actual, expected):
@@ -38,8 +46,10 @@ def _compare_collection(name, actual, expected):
         one, two = actual.get(identity), expected.get(identity)
         if one == two:
             continue
-        what = "missing" if one is None else "too many" if two is None else (
-            "fields " + ", ".join(differing_fields(one, two)))
+        fields = differing_fields(one, two) if one and two else []
+        if one and two and not fields:
+            continue
+        what = "missing" if one is None else "too many" if two is None else "fields " + ", ".join(fields)
         yield (f"{name} {shown(identity)}: {what}\n    streamed {shown(one)}\n"
                f"    fresh    {shown(two)}")
 
