@@ -307,7 +307,12 @@ static int setup_collection(struct run *run, size_t i, struct err *err) {
                        c->name, c->name);
     if (stored.phase == STATE_NEW)
         return begin_copy(run, i, stored.wipe, err);
-    return stored.phase == STATE_STOPPED ? 0 : make_collection(run, c, err);
+    if (stored.phase == STATE_STOPPED)
+        return 0;
+    rc = make_collection(run, c, err);
+    if (rc == 0 && stored.phase == STATE_STREAMING) /* an earlier attempt may have failed */
+        rc = setup_unique_indexes(run, i, err);
+    return rc;
 }
 
 int setup_target(struct run *run, struct err *err) {

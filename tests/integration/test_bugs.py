@@ -61,3 +61,18 @@ def test_004_a_stop_while_a_table_is_locked(migrate, pg):
             "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'", [pg.name]),
             20, "a session that waits for the lock")
         running.stop(timeout=5).expect(0)
+
+
+def test_005_a_unique_index_that_failed_once(migrate, private_mongo):
+    """A unique index is made when its collection has caught up. An error that passes, or a kill, at
+    that moment left the collection without it for good: later runs did not look again.
+    """
+    server = private_mongo(memory=True, test_commands=True)
+    shop = migrate({"t": {"table": "t", "indexes": [{"keys": {"v": 1}, "unique": True}]}},
+                   "CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL)", target={"uri": server.uri()})
+    server.fail(["createIndexes"], times=1, errorCode=91)
+    shop.run("--catch-up")
+    server.heal()
+    shop.catch_up()
+    with server.client() as client:
+        assert client[shop.mongo.name].t.index_information()["v_1"]["unique"]
