@@ -66,20 +66,46 @@ class Stub:
 class Ended:
     """A command that ended: how long it took and what it needed."""
 
-    def __init__(self, seconds, usage, code, err):
-        self.seconds, self.code, self.err = seconds, code, err
-        self.peak_mb = usage.ru_maxrss / 1024
+    def __init__(self, seconds, usage, code, peak_mb):
+        self.seconds, self.code, self.peak_mb = seconds, code, peak_mb
         self.cpu = usage.ru_utime + usage.ru_stime
+
+
+class Peak(threading.Thread):
+    """The high-water mark of a process's memory. Read while it lives, every 20 ms: what wait4 gives
+    would count the pages of this script that the child had before it became another program."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self._status = pathlib.Path(f"/proc/{pid}/status")
+        self.mb = 0.0
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                match = re.search(r"VmHWM:\s+(\d+) kB", self._status.read_text())
+            except OSError:
+                return
+            if not match:
+                return
+            self.mb = int(match[1]) / 1024
+            time.sleep(0.02)
+
+
+def wait_for(process, begin):
+    peak = Peak(process.pid)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - begin
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Ended(seconds, usage, process.returncode, peak.mb)
 
 
 def timed(command, **options):
     """Runs it, waits, measures."""
     begin = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, **options)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Ended(seconds, usage, process.returncode, None)
+    return wait_for(process, begin)
 
 
 class Bench:
@@ -251,16 +277,17 @@ class Bench:
         with open(folder / "err", "ab") as err:
             process = subprocess.Popen([BINARY, "run", "m", "-c", path], stdin=subprocess.DEVNULL,
                                        stdout=err, stderr=err)
+        peak = Peak(process.pid)
         time.sleep(2)
         self.stub.counts(reset=True)
         achieved = self.pulse(rate, self.arguments.seconds)
         time.sleep(1)
         counts = self.stub.counts()
         process.send_signal(signal.SIGTERM)
-        _, _, usage = os.wait4(process.pid, 0)
+        process.wait()
         self.drop_slot()
         self.say(f"| {rate:,} | {achieved:,.0f} | {counts['latency_p50_us'] / 1000:.1f} | "
-                 f"{counts['latency_p99_us'] / 1000:.1f} | {usage.ru_maxrss / 1024:.0f} |")
+                 f"{counts['latency_p99_us'] / 1000:.1f} | {peak.mb:.0f} |")
 
     def latencies(self):
         self.say("## Latency")
