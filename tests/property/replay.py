@@ -92,26 +92,41 @@ def configuration(source, target, target_database, module, families, settings):
     }
 
 
+# Seen once in some hundred histories, from PostgreSQL 15 itself, where transactions with a TRUNCATE
+# were open while the slot was made: its decoder cannot name the truncated file. The way out is a new
+# slot and a new copy, and that must work.
+_SERVER_BUG = "could not map filenode"
+
+
 class Pipeline:
     """`banyan run live`, started and stopped as the history says."""
 
     def __init__(self, program):
         self._program, self._running = program, None
+        self._last_options = ["--catch-up"]
 
     def start(self):
         if self._running is None:
             self._running = self._program.start("run", _LIVE)
 
+    def _check(self, result):
+        if _SERVER_BUG in result.err:
+            self._last_options = ["--catch-up", "--recopy", "all"]
+        elif result.code != -signal.SIGTERM or result.err:  # else it had not even begun
+            result.expect(0)
+
     def stop(self):
         if self._running is not None:
             running, self._running = self._running, None
-            result = running.stop(timeout=_RUN_SECONDS)
-            if result.code != -signal.SIGTERM or result.err:  # it had not even begun
-                result.expect(0)
+            self._check(running.stop(timeout=_RUN_SECONDS))
 
     def finish(self):
         self.stop()
-        self._program.run("run", _LIVE, "--catch-up", timeout=_RUN_SECONDS).expect(0)
+        result = self._program.run("run", _LIVE, *self._last_options, timeout=_RUN_SECONDS)
+        if _SERVER_BUG in result.err and len(self._last_options) == 1:
+            result = self._program.run("run", _LIVE, "--catch-up", "--recopy", "all",
+                                       timeout=_RUN_SECONDS)
+        result.expect(0)
 
 
 def _row_counts(database, families):
