@@ -157,13 +157,13 @@ def test_indexes(migrate, pg):
     shop = migrate({"products": {"table": "products", "indexes": [
         {"keys": {"category_id": 1, "unit_price": -1}, "name": "by_category"},
         {"keys": {"stock_level": 1}},
-        {"keys": {"released": 1, "_id": 1}, "unique": True}]}}, PRODUCTS)
+        {"keys": {"code": -1}, "unique": True}]}}, PRODUCTS + "ALTER TABLE products ADD code serial NOT NULL")
     shop.snapshot()
     shop.catch_up()
     found = shop.mongo.products.index_information()
     assert found["by_category"]["key"] == [("category_id", 1), ("unit_price", -1)]
     assert found["stock_level_1"]["key"] == [("stock_level", 1)]
-    assert found["released_1__id_1"]["unique"]
+    assert found["code_-1"]["unique"]
 
 
 ODD = '''
