@@ -23,6 +23,7 @@
 #define PROGRESS_EVERY_US 1000000
 #define REQUESTS_EVERY_US 500000
 #define IDLE_WAIT_US 100000
+#define LOOK_EVERY 64
 /* After a stop is asked for, this long for what is under way to finish. */
 #define DRAIN_MAX_US 30000000
 
@@ -42,6 +43,8 @@ struct stream {
     bool handed_out_new; /* not in the ledger yet */
     lsn_t received, server_end;
     struct state_counters stored; /* what the state has been told */
+    int since_look;               /* messages since the clock was read */
+    bool ran_dry;                 /* the last look at the socket found nothing */
     int64_t commit_time_us;       /* wall clock, of the newest commit */
     struct requests requests;
     int64_t next_status, next_checkpoint, next_progress, next_flush, next_heartbeat, next_requests;
@@ -274,6 +277,18 @@ static int take_keepalive(struct stream *s, const struct repl_message *m, struct
     return rc;
 }
 
+static bool has_held_back(const struct stream *s) {
+    return s->handed_out_new || !router_is_empty(s->router);
+}
+
+/* How long what is held back may wait for more: not at all while the lanes have nothing to do, so
+ * that a lone change is fast; else up to batch.delay, so that batches are worth their round trip.
+ */
+static int64_t flush_wait_us(const struct stream *s) {
+    int64_t left = s->next_flush - clock_mono_us();
+    return left > 0 && !is_drained(s) ? left : 0;
+}
+
 static int take(struct stream *s, const struct repl_message *m, struct err *err) {
     switch (m->event) {
     case REPL_DATA:
@@ -287,7 +302,7 @@ static int take(struct stream *s, const struct repl_message *m, struct err *err)
             s->received = m->wal_end;
         return take_keepalive(s, m, err);
     case REPL_TIMEOUT:
-        return flush_point(s, err);
+        return flush_wait_us(s) > 0 ? 0 : flush_point(s, err);
     case REPL_END:
         return err_set_retriable(err, ERR_UNREACHABLE, "the source ended the stream");
     }
@@ -296,10 +311,6 @@ static int take(struct stream *s, const struct repl_message *m, struct err *err)
 
 static bool is_over(const struct stream *s) {
     return stop_requested() || (s->until && s->run->confirmed >= s->until && s->requests.none_left);
-}
-
-static bool has_held_back(const struct stream *s) {
-    return s->handed_out_new || !router_is_empty(s->router);
 }
 
 static void clear_wake(const struct run *run) {
@@ -318,21 +329,31 @@ static int side_work(struct stream *s, int64_t now, struct err *err) {
     return rc;
 }
 
+/* Everything by the clock, at most every LOOK_EVERY messages: reading it costs as much as decoding.
+ */
+static int look_at_clock(struct stream *s, const struct repl_message *m, struct err *err) {
+    if (m->event == REPL_DATA && ++s->since_look < LOOK_EVERY)
+        return 0;
+    s->since_look = 0;
+    int64_t now = clock_mono_us();
+    int rc = now >= s->next_flush && has_held_back(s) ? flush_point(s, err) : 0;
+    if (rc == 0)
+        rc = tick(s, err);
+    return rc < 0 ? rc : side_work(s, now, err);
+}
+
 static int receive_until_over(struct stream *s, struct err *err) {
     while (!is_over(s)) {
         struct repl_message m;
-        int64_t wait = has_held_back(s) ? 0 : IDLE_WAIT_US;
+        int64_t wait = !s->ran_dry ? 0 : has_held_back(s) ? flush_wait_us(s) : IDLE_WAIT_US;
         int rc = repl_receive(s->repl, wait, s->run->wake_fd, &m, err);
-        if (rc == 0 && m.event == REPL_TIMEOUT)
+        s->ran_dry = rc == 0 && m.event == REPL_TIMEOUT;
+        if (s->ran_dry)
             clear_wake(s->run);
         if (rc == 0)
             rc = take(s, &m, err);
-        if (rc == 0 && clock_mono_us() >= s->next_flush)
-            rc = flush_point(s, err);
         if (rc == 0)
-            rc = tick(s, err);
-        if (rc == 0)
-            rc = side_work(s, clock_mono_us(), err);
+            rc = look_at_clock(s, &m, err);
         if (rc < 0)
             return rc;
     }
