@@ -38,6 +38,7 @@ struct display {
     bool terminal, json, quiet;
     FILE *report;
     int64_t shown, started_us, last_us;
+    int64_t first_done; /* of this stage: a resumed one begins in the middle */
     enum verify_stage last_stage;
     const char *last_collection;
 };
@@ -52,8 +53,10 @@ static void show_progress(void *context, const struct verify_progress *p) {
     bool news = p->stage != d->last_stage || p->collection != d->last_collection;
     if (d->quiet || (!news && now - d->last_us < (d->terminal ? 200000 : PLAIN_EVERY_US)))
         return;
-    if (news)
+    if (news) {
         d->started_us = now;
+        d->first_done = p->done;
+    }
     d->last_us = now;
     d->last_stage = p->stage;
     d->last_collection = p->collection;
@@ -62,8 +65,11 @@ static void show_progress(void *context, const struct verify_progress *p) {
     buf_printf(&line, "verify %s: %s, %" PRId64, p->collection, stages[p->stage], p->done);
     if (p->expected > 0)
         buf_printf(&line, " of about %" PRId64, p->expected);
-    if (seconds > 0.5)
-        buf_printf(&line, ", %.0f/s", (double)p->done / seconds);
+    double rate = seconds > 0.5 ? (double)(p->done - d->first_done) / seconds : 0;
+    if (rate > 0)
+        buf_printf(&line, ", %.0f/s", rate);
+    if (rate > 0 && p->expected > p->done)
+        buf_printf(&line, ", %.0f s left", (double)(p->expected - p->done) / rate);
     if (p->candidates)
         buf_printf(&line, ", %" PRId64 " to ask again", p->candidates);
     (void)fprintf(stderr, d->terminal ? "\r\033[K%s" : "%s\n", buf_text(&line));
@@ -161,6 +167,9 @@ static int finish(struct display *d, const struct verify_totals *t, int rc, stru
         (void)fputs("\r\033[K", stderr);
     if (d->report && fclose(d->report) != 0)
         return err_set(err, ERR_STATE, "cannot write the report: %s", strerror(errno));
+    if (rc == ERR_STOPPED) /* exit code 0 would say "equal" */
+        return err_set(err, ERR_NO,
+                       "interrupted, nothing is proven yet: the same command goes on from here");
     if (rc < 0 && rc != ERR_NO)
         return rc;
     if (!d->json && d->shown > SHOWN_MAX)

@@ -9,7 +9,9 @@
 
 #include <stdio.h>
 
-#define PAGE_BYTES_MAX ((size_t)96 * 1024 * 1024)
+/* More documents are not held at once; one alone may be as large as the assembler allows. */
+#define PAGE_BYTES ((size_t)16 * 1024 * 1024)
+#define PAGE_BYTES_MAX (PAGE_BYTES + ASSEMBLE_DOCUMENT_MAX + 1024 * 1024)
 
 /* One page: what the rows become, then what of it the target has. */
 struct page {
@@ -50,18 +52,37 @@ static int keep_key(struct page *p, const struct map_row *row, struct err *err) 
     return rc;
 }
 
-/* What cannot be mapped has no document, and the run has stopped the collection over it. */
+static void clear_page(struct page *p) {
+    arena_reset(&p->memory);
+    spanmap_clear(&p->index);
+    p->count = 0;
+}
+
+static int look_up(struct page *p, struct err *err) must_check;
+
+/* Large documents are looked up before the page is complete. */
+static int make_room(struct page *p, struct err *err) {
+    if (p->memory.used < PAGE_BYTES)
+        return 0;
+    int rc = look_up(p, err);
+    clear_page(p);
+    return rc;
+}
+
 static int on_row(void *context, const struct assembled *doc, struct err *err) {
     struct page *p = context;
     bool fresh;
+    int rc = make_room(p, err);
+    if (rc < 0)
+        return rc;
     if (p->count == VERIFY_PAGE * 4)
         return err_set(err, ERR_INTERNAL, "a page has more rows than were asked for");
     p->identities[p->count] = arena_copy(&p->memory, doc->identity);
-    p->documents[p->count] = arena_copy(&p->memory, doc->document);
+    p->documents[p->count] = arena_copy(&p->memory, session_expected(doc));
     if (!p->identities[p->count].ptr || !p->documents[p->count].ptr)
         return err_set(err, ERR_LIMIT, "documents of a page are larger than %zu bytes",
                        PAGE_BYTES_MAX);
-    int rc = keep_key(p, doc->row, err);
+    rc = keep_key(p, doc->row, err);
     if (rc < 0)
         return rc;
     if (!doc->failure && !p->s->options->keys_only &&
@@ -70,12 +91,6 @@ static int on_row(void *context, const struct assembled *doc, struct err *err) {
     *spanmap_put(&p->index, p->identities[p->count], &fresh) = (uint32_t)p->count + 1;
     p->seen[p->count++] = false;
     return 0;
-}
-
-static void clear_page(struct page *p) {
-    arena_reset(&p->memory);
-    spanmap_clear(&p->index);
-    p->count = 0;
 }
 
 /* ---- looking the documents up ---- */
@@ -178,9 +193,10 @@ static int load_position(struct session *s, struct position *at, struct err *err
     return 0;
 }
 
-/* Only a part without candidates is remembered: what may differ is asked again after a break. */
+/* Only a part without findings is remembered: what may differ is asked again after a break, and
+ * what was decoded wrongly is told again. */
 static int save_position(struct session *s, const struct position *at, struct err *err) {
-    if (s->candidates.count || s->options->sample)
+    if (s->candidates.count || s->totals->decoder || s->options->sample)
         return 0;
     _cleanup_(buf_release) struct buf blob = {.max = 1024 * 1024};
     keyblob_write(&blob, at->key, s->c->id_count);
@@ -214,12 +230,10 @@ static int read_page(struct page *p, const struct position *at, struct arena *me
     if (rc < 0)
         return rc;
     int more = find_page_end(s, at, memory, end, err);
-    if (more < 0)
-        return more;
-    struct key_range range = {.after = at->at_start ? NULL : at->key, .upto = more ? end : NULL};
-    rc = assemble_range(s->assembler, &range, 0, on_row, p, err);
-    if (rc == 0)
-        rc = readback_end(s->pg, err);
+    struct key_range range = {.after = at->at_start ? NULL : at->key,
+                              .upto = more > 0 ? end : NULL};
+    rc = more < 0 ? more : assemble_range(s->assembler, &range, 0, on_row, p, err);
+    rc = session_end_read(s, rc, err);
     return rc < 0 ? rc : more;
 }
 
@@ -285,9 +299,8 @@ static int compare_sample(struct page *p, struct sampled *k, struct err *err) {
         clear_page(p);
         int rc = readback_begin(s->pg, NULL, 0, err);
         if (rc == 0)
-            rc = assemble_keys(s->assembler, k->keys + at * k->width, n, 0, on_row, p, err);
-        if (rc == 0)
-            rc = readback_end(s->pg, err);
+            rc = session_end_read(
+                s, assemble_keys(s->assembler, k->keys + at * k->width, n, 0, on_row, p, err), err);
         if (rc == 0)
             rc = look_up(p, err);
         if (rc < 0)

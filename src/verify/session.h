@@ -72,6 +72,14 @@ int difference_report(struct session *s, struct span identity, const char *path,
 /* ---- repair.c ---- */
 int repair_all(struct session *s, struct err *err) must_check;
 
+/* What the row becomes. One that cannot be mapped counts as an empty document, so that it differs
+ * from whatever the target has, and from nothing. */
+struct span session_expected(const struct assembled *doc);
+
+/* Ends the reading transaction after `rc`, which is answered when it is an error: the session goes
+ * on to be used after a reading that was cut short. */
+int session_end_read(struct session *s, int rc, struct err *err) must_check;
+
 void session_progress(const struct session *s, enum verify_stage stage, int64_t done,
                       int64_t expected);
 

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 
 #define BATCH 200
-#define IMAGES_MAX ((size_t)192 * 1024 * 1024)
+#define IMAGES_MAX (ASSEMBLE_DOCUMENT_MAX + 1024 * 1024)
+#define PEEK_MAX "1000"
 #define PASS_WAIT_US 20000000
 #define POLL_US 50000
 
@@ -55,7 +56,7 @@ static struct span images_get(const struct images *m, struct span identity) {
 /* ---- the round's reads ---- */
 
 static int on_row(void *context, const struct assembled *doc, struct err *err) {
-    return images_add(context, doc->identity, doc->document, err);
+    return images_add(context, doc->identity, session_expected(doc), err);
 }
 
 static int read_rows(struct session *s, struct candidate *const *batch, size_t count,
@@ -67,9 +68,7 @@ static int read_rows(struct session *s, struct candidate *const *batch, size_t c
             memcpy(keys + n++ * width, batch[i]->key, width * sizeof *keys);
     int rc = readback_begin(s->pg, NULL, 0, err);
     if (rc == 0)
-        rc = assemble_keys(s->assembler, keys, n, 0, on_row, ret, err);
-    if (rc == 0)
-        rc = readback_end(s->pg, err);
+        rc = session_end_read(s, assemble_keys(s->assembler, keys, n, 0, on_row, ret, err), err);
     free(keys);
     return rc;
 }
@@ -126,23 +125,26 @@ static int take_position(struct session *s, lsn_t *ret, struct err *err) {
                    NULL, err);
 }
 
-/* Nobody reads the slot: is anything of ours in the log between the checkpoint and P? */
+/* Nobody reads the slot: is anything of ours in the log between the checkpoint and P? Where there
+ * is more than was looked at, or the server still believes in a reader, nothing is known. */
 static int nothing_waits(struct session *s, const struct state_pipeline *p, lsn_t position,
                          bool *ret_passed, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
     _cleanup_(buf_release) struct buf name = {.max = 1024};
     struct lsn_text upto = lsn_format(position);
     pg_add_ident(&name, p->publication);
-    struct span params[] = {span_of(p->slot), span_of(upto.text), buf_span(&name)};
-    int rc =
-        pg_query(s->pg,
-                 "SELECT pg_catalog.count(*) FROM pg_catalog.pg_logical_slot_peek_binary_changes"
-                 "($1, $2::pg_lsn, 1000, 'proto_version', '1', 'publication_names', $3) "
-                 "WHERE pg_catalog.get_byte(data, 0) IN (73, 85, 68, 84)", /* I U D T */
-                 3, params, &r, err);
-    if (rc == 0)
-        *ret_passed = span_is(pg_value(r, 0, 0), "0");
-    return rc;
+    struct span params[] = {span_of(p->slot), span_of(upto.text), buf_span(&name),
+                            SPAN_LIT(PEEK_MAX)};
+    int rc = pg_query(s->pg,
+                      "SELECT pg_catalog.count(*) < $4::int AND pg_catalog.count(*) FILTER "
+                      "(WHERE pg_catalog.get_byte(data, 0) IN (73, 85, 68, 84)) = 0 " /* I U D T */
+                      "FROM pg_catalog.pg_logical_slot_peek_binary_changes"
+                      "($1, $2::pg_lsn, $4::int, 'proto_version', '1', 'publication_names', $3)",
+                      4, params, &r, err);
+    if (rc < 0)
+        return strcmp(pg_sqlstate(s->pg), "55006") == 0 ? 0 : rc; /* object_in_use */
+    *ret_passed = span_is(pg_value(r, 0, 0), "t");
+    return 0;
 }
 
 static int wait_passed(struct session *s, lsn_t position, bool *ret_passed, struct err *err) {
@@ -217,6 +219,16 @@ static int play_round(struct session *s, struct candidate *const *batch, size_t 
     return rc;
 }
 
+/* Documents that are too large to be held together are asked in parts. */
+static int play_parts(struct session *s, struct candidate *const *batch, size_t count,
+                      struct err *err) {
+    int rc = play_round(s, batch, count, err);
+    if (rc != ERR_LIMIT || count == 1)
+        return rc;
+    rc = play_parts(s, batch, count / 2, err);
+    return rc < 0 ? rc : play_parts(s, batch + count / 2, count - count / 2, err);
+}
+
 /* ---- all of them ---- */
 
 static size_t next_batch(struct session *s, size_t *at, struct candidate **batch) {
@@ -232,7 +244,7 @@ static int sweep(struct session *s, size_t *ret_open, struct err *err) {
     size_t at = 0, n;
     *ret_open = 0;
     while ((n = next_batch(s, &at, batch)) > 0) {
-        int rc = play_round(s, batch, n, err);
+        int rc = play_parts(s, batch, n, err);
         if (rc < 0)
             return rc;
         for (size_t i = 0; i < n; i++)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "source/plan_source.h"
+#include "source/readback.h"
 #include "state/lock.h"
 #include "verify/session.h"
 
@@ -20,6 +21,17 @@ void session_progress(const struct session *s, enum verify_stage stage, int64_t 
                                 .candidates = (int64_t)s->candidates.count};
     if (s->options->progress)
         s->options->progress(s->options->context, &p);
+}
+
+struct span session_expected(const struct assembled *doc) {
+    static const char empty[] = {5, 0, 0, 0, 0}; /* BSON */
+    return doc->failure ? span_make(empty, sizeof empty) : doc->document;
+}
+
+int session_end_read(struct session *s, int rc, struct err *err) {
+    struct err ignored;
+    int end = readback_end(s->pg, rc < 0 ? &ignored : err);
+    return rc < 0 ? rc : end;
 }
 
 /* ---- is the collection ready? ---- */
