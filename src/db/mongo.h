@@ -62,6 +62,10 @@ int mongo_ensure_index(struct mongo *m, const char *database, const char *collec
                        const bson_t *keys, const char *name, bool unique,
                        struct err *err) must_check;
 
+/* The index with these keys, if there is one. */
+int mongo_drop_index(struct mongo *m, const char *database, const char *collection,
+                     const bson_t *keys, struct err *err) must_check;
+
 int mongo_create_collection(struct mongo *m, const char *database, const char *collection,
                             struct err *err) must_check; /* there already: fine */
 int mongo_is_empty(struct mongo *m, const char *database, const char *collection, bool *ret_empty,

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 
 #define CODE_NAMESPACE_NOT_FOUND 26
+#define CODE_INDEX_NOT_FOUND 27
 
 /* MongoDB's own naming: field_1_other_-1. */
 static void default_name(struct buf *out, const bson_t *keys) {
@@ -110,4 +111,19 @@ int mongo_ensure_index(struct mongo *m, const char *database, const char *collec
             "change the configuration",
             collection, effective);
     return create(m, database, collection, keys, effective, unique, err);
+}
+
+int mongo_drop_index(struct mongo *m, const char *database, const char *collection,
+                     const bson_t *keys, struct err *err) {
+    bson_t command = BSON_INITIALIZER, reply;
+    struct mongo_failure failure;
+    BSON_APPEND_UTF8(&command, "dropIndexes", collection);
+    BSON_APPEND_DOCUMENT(&command, "index", keys);
+    enum mongo_verdict v = mongo_command(m, database, &command, &reply, &failure);
+    bson_destroy(&reply);
+    bson_destroy(&command);
+    if (v == MONGO_OK || failure.code == CODE_INDEX_NOT_FOUND ||
+        failure.code == CODE_NAMESPACE_NOT_FOUND)
+        return 0;
+    return mongo_fail(&failure, "drop index", err);
 }

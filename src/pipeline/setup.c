@@ -99,6 +99,8 @@ static int publish(struct run *run, struct err *err) {
 static int make_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
                      struct err *err) {
     struct repl_new_slot slot;
+    log_event(LOG_INFO, "making_slot", LOG_STR("slot", run->slot),
+              LOG_STR("note", "waits until transactions that run now have ended"));
     int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, err);
     if (rc == 0)
         rc = repl_create_slot(repl, run->slot, &slot, err);
@@ -263,11 +265,30 @@ static int make_collection(struct run *run, const struct plan_collection *c, str
     return rc;
 }
 
+/* While a copy is healed, two rows may hold a unique value that only one has in the end. */
+static int drop_unique_indexes(struct run *run, const struct plan_collection *c, struct err *err) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->conf->index_count; i++) {
+        bson_t keys;
+        if (!c->conf->indexes[i].unique)
+            continue;
+        index_keys(&c->conf->indexes[i], &keys);
+        rc = mongo_drop_index(run->mongo, run->conf->target.database, c->name, &keys, err);
+        bson_destroy(&keys);
+    }
+    return rc;
+}
+
+static int wipe_collection(struct run *run, const struct plan_collection *c, struct err *err) {
+    int rc = drop_unique_indexes(run, c, err);
+    return rc < 0 ? rc : mongo_delete_all(run->mongo, run->conf->target.database, c->name, err);
+}
+
 /* The first copy goes into an empty collection; a recopy empties it first. */
 static int begin_copy(struct run *run, size_t i, bool wipe, struct err *err) {
     const struct plan_collection *c = run->plan->collections[i];
     bool empty = true;
-    int rc = wipe ? mongo_delete_all(run->mongo, run->conf->target.database, c->name, err)
+    int rc = wipe ? wipe_collection(run, c, err)
                   : mongo_is_empty(run->mongo, run->conf->target.database, c->name, &empty, err);
     if (rc < 0)
         return rc;

@@ -173,6 +173,18 @@ static int parse_message(struct span bytes, struct repl_message *ret, struct err
     return 0;
 }
 
+/* The server cannot go on from here, now or later: a lost slot, or a log that it cannot decode. */
+static int stream_failed(int rc, struct err *err) {
+    if (!err || err->retriable)
+        return rc;
+    struct err answer = *err;
+    return err_set(
+        err, ERR_STATE,
+        "the log cannot be read on from here: %.512s; run again with --recopy all, which "
+        "makes a new slot and copies every collection again",
+        answer.text);
+}
+
 /* The stream is over: in good order, or with the server's reason. */
 static int end_of_stream(struct repl *r, struct repl_message *ret, struct err *err) {
     PGresult *result;
@@ -188,7 +200,7 @@ static int end_of_stream(struct repl *r, struct repl_message *ret, struct err *e
             break;
     }
     if (rc < 0)
-        return rc;
+        return stream_failed(rc, err);
     if (PQstatus(conn) == CONNECTION_BAD)
         return pg_lost(r->pg, err);
     *ret = (struct repl_message){.event = REPL_END};
