@@ -120,13 +120,13 @@ static const char *key_path(struct builder *b, const struct plan_node *node, int
 }
 
 static int old_parent_error(struct builder *b, const struct plan_node *node) {
-    return builder_error(
-        b, node->conf->table.at,
-        "when a row of %s.%s is deleted or moves to another parent, neither the log "
-        "nor the documents say where it was; run ALTER TABLE \"%s\".\"%s\" REPLICA "
-        "IDENTITY FULL, or map its key columns in '%s' (remove them from 'only' "
-        "exclusions, ~ and retyping)",
-        node->table->schema, node->table->name, node->table->schema, node->table->name, node->path);
+    return builder_error(b, node->conf->table.at,
+                         "when a row of %s.%s is deleted or moves to another parent, neither the "
+                         "log nor the documents say where it was; run ALTER TABLE \"%s\".\"%s\" "
+                         "REPLICA IDENTITY FULL, or keep its key columns in '%s' as they are (in "
+                         "'only', not ~, without 'type')",
+                         node->table->schema, node->table->name, node->table->schema,
+                         node->table->name, node->path);
 }
 
 /* With an ObjectId `_id` a document names its row only through fields. */

@@ -329,10 +329,10 @@ static void mistakes_are_found_with_their_place(void **state) {
     bad("      c: {table: orders, id: [customer_id]}\n",
         "p.yml:6:31: column 'customer_id' may be NULL");
     bad("      c: {table: orders, embed: {x: {table: items, join: {nope: id}}}}\n",
-        "p.yml:6:60: unknown column 'nope'");
+        "p.yml:6:59: unknown column 'nope'");
     bad("      c: {table: orders, embed: {parts: {table: parts, only: [order_id], join: {order_id: "
         "id}}}}\n",
-        "p.yml:6:45: when a row of public.parts is deleted or moves");
+        "p.yml:6:49: when a row of public.parts is deleted or moves");
     bad("      c: {table: orders, indexes: [{keys: {note: 1}, unique: true}]}\n",
         "p.yml:6:44: column 'note' may be NULL");
     bad("      c: {table: orders, indexes: [{keys: {nope: 1}}]}\n",
