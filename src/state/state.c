@@ -24,28 +24,35 @@ static int exec(struct state *s, const char *sql, struct err *err) {
     return code == SQLITE_OK ? 0 : state_error(s, code, err);
 }
 
-static int pragma(struct state *s, const char *sql, int64_t *ret, struct err *err) {
+struct marks {
+    int64_t id, version, tables;
+};
+
+/* In one statement, so of one moment: another process may be making the tables right now. */
+static int read_marks(struct state *s, struct marks *ret, struct err *err) {
     struct statement st;
-    statement_begin(&st, s, sql);
+    statement_begin(&st, s,
+                    "SELECT (SELECT count(*) FROM sqlite_schema), "
+                    "(SELECT application_id FROM pragma_application_id), "
+                    "(SELECT user_version FROM pragma_user_version)");
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
-    *ret = rc > 0 ? statement_get_int(&st, 0) : 0;
+    *ret = (struct marks){.tables = statement_get_int(&st, 0),
+                          .id = statement_get_int(&st, 1),
+                          .version = statement_get_int(&st, 2)};
     statement_end(&st);
     return 0;
 }
 
 /* Whose file it is, and of which version; an empty file has version 0. */
 static int check_version(struct state *s, int64_t *ret_version, struct err *err) {
-    int64_t id, tables;
-    int rc = pragma(s, "PRAGMA application_id", &id, err);
-    if (rc == 0)
-        rc = pragma(s, "PRAGMA user_version", ret_version, err);
-    if (rc == 0)
-        rc = pragma(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    struct marks m;
+    int rc = read_marks(s, &m, err);
     if (rc < 0)
         return rc;
-    if (id != APPLICATION_ID && (tables > 0 || id != 0 || *ret_version != 0))
+    *ret_version = m.version;
+    if (m.id != APPLICATION_ID && (m.tables > 0 || m.id != 0 || m.version != 0))
         return err_set(err, ERR_STATE,
                        "state file %s is an SQLite file of another program; choose another with "
                        "--state or state:",
