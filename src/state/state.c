@@ -2,6 +2,7 @@
 #include "state/state.h"
 
 #include "base/mem.h"
+#include "base/stop.h"
 #include "state/statement.h"
 
 #include <errno.h>
@@ -10,6 +11,8 @@
 
 #define APPLICATION_ID 0x42616e79 /* "Bany": tells `file` and us whose SQLite file this is */
 #define SCHEMA_VERSION 1
+#define OPEN_ATTEMPTS 5
+#define OPEN_WAIT_US 50000
 #define BUSY_WAIT_MS 10000
 
 static const char schema[] = {
@@ -24,35 +27,28 @@ static int exec(struct state *s, const char *sql, struct err *err) {
     return code == SQLITE_OK ? 0 : state_error(s, code, err);
 }
 
-struct marks {
-    int64_t id, version, tables;
-};
-
-/* In one statement, so of one moment: another process may be making the tables right now. */
-static int read_marks(struct state *s, struct marks *ret, struct err *err) {
+static int pragma(struct state *s, const char *sql, int64_t *ret, struct err *err) {
     struct statement st;
-    statement_begin(&st, s,
-                    "SELECT (SELECT count(*) FROM sqlite_schema), "
-                    "(SELECT application_id FROM pragma_application_id), "
-                    "(SELECT user_version FROM pragma_user_version)");
+    statement_begin(&st, s, sql);
     int rc = statement_row(&st, err);
     if (rc < 0)
         return rc;
-    *ret = (struct marks){.tables = statement_get_int(&st, 0),
-                          .id = statement_get_int(&st, 1),
-                          .version = statement_get_int(&st, 2)};
+    *ret = rc > 0 ? statement_get_int(&st, 0) : 0;
     statement_end(&st);
     return 0;
 }
 
 /* Whose file it is, and of which version; an empty file has version 0. */
 static int check_version(struct state *s, int64_t *ret_version, struct err *err) {
-    struct marks m;
-    int rc = read_marks(s, &m, err);
+    int64_t id, tables;
+    int rc = pragma(s, "PRAGMA application_id", &id, err);
+    if (rc == 0)
+        rc = pragma(s, "PRAGMA user_version", ret_version, err);
+    if (rc == 0)
+        rc = pragma(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
     if (rc < 0)
         return rc;
-    *ret_version = m.version;
-    if (m.id != APPLICATION_ID && (m.tables > 0 || m.id != 0 || m.version != 0))
+    if (id != APPLICATION_ID && (tables > 0 || id != 0 || *ret_version != 0))
         return err_set(err, ERR_STATE,
                        "state file %s is an SQLite file of another program; choose another with "
                        "--state or state:",
@@ -163,13 +159,19 @@ static int open_file(const char *path, bool create, struct state **ret_state, st
     int rc = make_file(path, create, err);
     if (rc != 0)
         return rc < 0 ? rc : 0;
-    _cleanup_(state_freep) struct state *s = new_state(path);
-    rc = open_database(s, err);
-    if (rc < 0)
-        return rc;
-    *ret_state = s;
-    s = NULL;
-    return 0;
+    /* Another process may be making the file right now: half made it looks like somebody else's, or
+     * SQLite answers that it is locked without waiting. */
+    for (int attempt = 1;; attempt++) {
+        struct state *s = new_state(path);
+        rc = open_database(s, err);
+        if (rc == 0) {
+            *ret_state = s;
+            return 0;
+        }
+        state_free(s);
+        if (attempt == OPEN_ATTEMPTS || stop_wait(OPEN_WAIT_US))
+            return rc;
+    }
 }
 
 int state_open(const char *path, struct state **ret_state, struct err *err) {
