@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "db/mongo.h"
@@ -88,8 +89,8 @@ static int unknown_command(size_t count, char **words, struct err *err) {
     (void)snprintf(given, sizeof given, "%s%s%s", words[0], count > 1 ? " " : "",
                    count > 1 ? words[1] : "");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        size_t one = options_distance(words[0], commands[i].name);
-        size_t two = options_distance(given, commands[i].name);
+        size_t one = text_distance(span_of(words[0]), span_of(commands[i].name));
+        size_t two = text_distance(span_of(given), span_of(commands[i].name));
         size_t d = one < two ? one : two;
         if (d < best_distance) {
             best_distance = d;

@@ -1,30 +1,9 @@
 #include "cli/options.h"
 
+#include "base/text.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#define NAME_MAX_LEN 64
-
-size_t options_distance(const char *a, const char *b) {
-    size_t row[NAME_MAX_LEN + 1];
-    size_t la = strlen(a), lb = strlen(b);
-    if (la > NAME_MAX_LEN || lb > NAME_MAX_LEN)
-        return NAME_MAX_LEN;
-    for (size_t k = 0; k <= lb; k++)
-        row[k] = k;
-    for (size_t i = 1; i <= la; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= lb; k++) {
-            size_t above = row[k];
-            size_t best = diagonal + (a[i - 1] != b[k - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            row[k] = row[k - 1] + 1 < best ? row[k - 1] + 1 : best;
-            diagonal = above;
-        }
-    }
-    return row[lb];
-}
 
 static bool matches(const struct option_spec *o, const char *word, size_t len) {
     return (strlen(o->name) == len && strncmp(o->name, word, len) == 0) ||
@@ -43,12 +22,11 @@ static const struct option_spec *find(const struct option_spec *const *tables, s
 static int unknown(const struct option_spec *const *tables, size_t count, const char *word,
                    struct err *err) {
     const char *best = NULL;
-    char name[NAME_MAX_LEN];
+    struct span name = span_make(word, strcspn(word, "="));
     size_t best_distance = 4;
-    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     for (size_t t = 0; t < count; t++)
         for (const struct option_spec *o = tables[t]; o->name; o++) {
-            size_t d = options_distance(name, o->name);
+            size_t d = text_distance(name, span_of(o->name));
             if (d < best_distance) {
                 best_distance = d;
                 best = o->name;

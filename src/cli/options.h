@@ -33,7 +33,4 @@ int options_parse(const struct option_spec *const *tables, size_t table_count, i
 /* The lines of a help text. */
 void options_help(const struct option_spec *table, struct buf *out);
 
-/* Edit distance for "did you mean"; names longer than 64 bytes are unlike anything. */
-size_t options_distance(const char *a, const char *b);
-
 #endif

@@ -1,5 +1,7 @@
 #include "conf/conf_keys.h"
 
+#include "base/text.h"
+
 #include "conf/conf_check.h"
 
 #define SECOND ((int64_t)1000000)
@@ -258,39 +260,14 @@ const struct conf_key *conf_key_find(enum conf_scope scope, struct span name) {
     return NULL;
 }
 
-#define SIMILAR_MAX 32 /* longer than any key */
-
-/* Levenshtein's distance; both at most SIMILAR_MAX bytes. */
-static size_t distance(struct span a, struct span b) {
-    size_t row[SIMILAR_MAX + 1];
-    for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t best = corner + (a.ptr[i - 1] != b.ptr[j - 1]);
-            corner = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[b.len];
-}
-
 const char *conf_key_similar(enum conf_scope scope, struct span name) {
     size_t count;
     const struct conf_key *row = conf_keys(scope, &count);
     const char *best = NULL;
     size_t least = 3;
-    if (name.len > SIMILAR_MAX)
-        return NULL;
     for (size_t i = 0; i < count; i++) {
         struct span candidate = span_of(row[i].name);
-        size_t d = distance(name, candidate);
+        size_t d = text_distance(name, candidate);
         if (d < least && d < candidate.len && d < name.len) {
             least = d;
             best = row[i].name;

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -344,42 +345,15 @@ int pg_table_column(const struct pg_table *t, const char *name) {
 
 /* ---- did you mean ---- */
 
-#define SIMILAR_MAX 64
-
-/* Levenshtein distance over bytes, cut off at names that are too long to compare. */
-static size_t distance(const char *a, const char *b) {
-    size_t row[SIMILAR_MAX + 1];
-    size_t n = strlen(b);
-    if (strlen(a) > SIMILAR_MAX || n > SIMILAR_MAX)
-        return SIMILAR_MAX;
-    for (size_t k = 0; k <= n; k++)
-        row[k] = k;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= n; k++) {
-            size_t above = row[k];
-            size_t best = diagonal + (a[i - 1] != b[k - 1]);
-            if (above + 1 < best)
-                best = above + 1;
-            if (row[k - 1] + 1 < best)
-                best = row[k - 1] + 1;
-            row[k] = best;
-            diagonal = above;
-        }
-    }
-    return row[n];
-}
-
 static bool is_similar(const char *wanted, size_t d) {
     return d <= 1 + strlen(wanted) / 4;
 }
 
 const char *pg_table_similar_column(const struct pg_table *t, const char *name) {
     const char *best = NULL;
-    size_t best_distance = SIMILAR_MAX;
+    size_t best_distance = TEXT_DISTANCE_MAX;
     for (size_t i = 0; i < t->column_count; i++) {
-        size_t d = distance(name, t->columns[i].name);
+        size_t d = text_distance(span_of(name), span_of(t->columns[i].name));
         if (d < best_distance) {
             best_distance = d;
             best = t->columns[i].name;
@@ -401,10 +375,10 @@ int pg_catalog_similar_table(struct pg *pg, const char *schema, const char *name
                 &r, err);
     if (rc < 0)
         return rc;
-    size_t best_distance = SIMILAR_MAX, best = 0;
+    size_t best_distance = TEXT_DISTANCE_MAX, best = 0;
     for (size_t i = 0; i < pg_rows(r); i++) {
         struct span found = pg_value(r, i, 0);
-        size_t d = found.ptr ? distance(wanted, found.ptr) : SIMILAR_MAX;
+        size_t d = text_distance(span_of(wanted), found);
         if (d < best_distance) {
             best_distance = d;
             best = i;

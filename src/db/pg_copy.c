@@ -1,15 +1,7 @@
 /* COPY TO STDOUT in text format, row by row. */
 #include "db/pg_session.h"
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+#include "base/text.h"
 
 static bool is_octal(char c) {
     return c >= '0' && c <= '7';
@@ -33,8 +25,8 @@ static char unescape_one(const char **p, const char *end) {
     case 'v':
         return '\v';
     case 'x':
-        for (; digits < 2 && *p < end && hex_value(**p) >= 0; digits++)
-            value = value * 16 + hex_value(*(*p)++);
+        for (; digits < 2 && *p < end && text_hex_digit(**p) >= 0; digits++)
+            value = value * 16 + text_hex_digit(*(*p)++);
         return digits ? (char)value : c;
     default:
         if (!is_octal(c))

@@ -1,5 +1,7 @@
 #include "db/pg_type.h"
 
+#include "base/text.h"
+
 #include "base/utf8.h"
 #include "db/pg_type_array.h"
 #include "db/pg_type_json.h"
@@ -133,13 +135,6 @@ static int append_hex(const struct pg_type *type, struct span text, struct bsonw
     return 0;
 }
 
-static int hex_value(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int append_uuid(const struct pg_type *type, struct span text, struct bsonw *w,
                        struct span key, struct err *err) {
     char bytes[16];
@@ -147,7 +142,7 @@ static int append_uuid(const struct pg_type *type, struct span text, struct bson
     for (size_t i = 0; text.len == 36 && i < 36 && n < 16;) {
         if ((i == 8 || i == 13 || i == 18 || i == 23) && text.ptr[i++] != '-')
             break;
-        int high = hex_value(text.ptr[i]), low = hex_value(text.ptr[i + 1]);
+        int high = text_hex_digit(text.ptr[i]), low = text_hex_digit(text.ptr[i + 1]);
         if (high < 0 || low < 0)
             break;
         bytes[n++] = (char)(high << 4 | low);

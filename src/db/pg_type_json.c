@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/spanmap.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "db/pg_type_number.h"
 
@@ -62,20 +63,13 @@ static bool scan_string(struct json *j, struct json_string *ret) {
     return false;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four hex digits at `p`, or -1. */
 static int hex4(const char *p, const char *end) {
     if (end - p < 4)
         return -1;
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        int d = hex_digit(p[i]);
+        int d = text_hex_digit(p[i]);
         if (d < 0)
             return -1;
         v = v << 4 | d;

@@ -1,5 +1,7 @@
 #include "model/lsn.h"
 
+#include "base/text.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,22 +11,12 @@ struct lsn_text lsn_format(lsn_t lsn) {
     return t;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 static bool parse_half(struct span s, uint64_t *ret) {
     if (s.len < 1 || s.len > 8)
         return false;
     uint64_t v = 0;
     for (size_t i = 0; i < s.len; i++) {
-        int digit = hex_digit(s.ptr[i]);
+        int digit = text_hex_digit(s.ptr[i]);
         if (digit < 0)
             return false;
         v = v << 4 | (uint64_t)digit;

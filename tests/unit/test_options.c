@@ -1,6 +1,8 @@
 /* The command line's options: what is taken, what is left, what is refused and how it is said. */
 #include "cli/options.h"
 
+#include "base/text.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -161,11 +163,11 @@ static void distance_is_that_of_edits(void **state) {
     char longer[100];
     memset(longer, 'a', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
-    assert_int_equal(options_distance("run", "run"), 0);
-    assert_int_equal(options_distance("", "run"), 3);
-    assert_int_equal(options_distance("stats", "status"), 1);
-    assert_int_equal(options_distance("kitten", "sitting"), 3);
-    assert_true(options_distance(longer, "run") > 60);
+    assert_int_equal(text_distance(span_of("run"), span_of("run")), 0);
+    assert_int_equal(text_distance(span_of(""), span_of("run")), 3);
+    assert_int_equal(text_distance(span_of("stats"), span_of("status")), 1);
+    assert_int_equal(text_distance(span_of("kitten"), span_of("sitting")), 3);
+    assert_true(text_distance(span_of(longer), span_of("run")) > 60);
 }
 
 static const struct CMUnitTest tests[] = {
