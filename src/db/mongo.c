@@ -211,21 +211,12 @@ int mongo_delete_all(struct mongo *m, const char *database, const char *collecti
     return rc;
 }
 
-int mongo_find(struct mongo *m, const char *database, const char *collection, const bson_t *filter,
-               const bson_t *projection, const bson_t *sort, int64_t limit, mongo_document_fn fn,
-               void *context, struct err *err) {
-    bson_t opts = BSON_INITIALIZER;
+/* Ends the cursor. */
+static int give_documents(mongoc_cursor_t *cursor, const char *collection, mongo_document_fn fn,
+                          void *context, struct err *err) {
     bson_error_t e = {0};
     const bson_t *document;
     int rc = 0;
-    if (projection)
-        BSON_APPEND_DOCUMENT(&opts, "projection", projection);
-    if (sort)
-        BSON_APPEND_DOCUMENT(&opts, "sort", sort);
-    if (limit)
-        BSON_APPEND_INT64(&opts, "limit", limit);
-    mongoc_collection_t *c = mongoc_client_get_collection(m->client, database, collection);
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, filter, &opts, NULL);
     while (rc == 0 && mongoc_cursor_next(cursor, &document))
         rc = fn(context, document, err);
     if (rc == 0 && mongoc_cursor_error(cursor, &e)) {
@@ -234,7 +225,35 @@ int mongo_find(struct mongo *m, const char *database, const char *collection, co
         rc = mongo_fail(&failure, collection, err);
     }
     mongoc_cursor_destroy(cursor);
+    return rc;
+}
+
+int mongo_find(struct mongo *m, const char *database, const char *collection, const bson_t *filter,
+               const bson_t *projection, const bson_t *sort, int64_t limit, mongo_document_fn fn,
+               void *context, struct err *err) {
+    bson_t opts = BSON_INITIALIZER;
+    if (projection)
+        BSON_APPEND_DOCUMENT(&opts, "projection", projection);
+    if (sort)
+        BSON_APPEND_DOCUMENT(&opts, "sort", sort);
+    if (limit)
+        BSON_APPEND_INT64(&opts, "limit", limit);
+    mongoc_collection_t *c = mongoc_client_get_collection(m->client, database, collection);
+    int rc = give_documents(mongoc_collection_find_with_opts(c, filter, &opts, NULL), collection,
+                            fn, context, err);
     mongoc_collection_destroy(c);
     bson_destroy(&opts);
+    return rc;
+}
+
+int mongo_sample(struct mongo *m, const char *database, const char *collection, int64_t count,
+                 const bson_t *projection, mongo_document_fn fn, void *context, struct err *err) {
+    bson_t *pipeline = BCON_NEW("pipeline", "[", "{", "$sample", "{", "size", BCON_INT64(count),
+                                "}", "}", "{", "$project", BCON_DOCUMENT(projection), "}", "]");
+    mongoc_collection_t *c = mongoc_client_get_collection(m->client, database, collection);
+    int rc = give_documents(mongoc_collection_aggregate(c, MONGOC_QUERY_NONE, pipeline, NULL, NULL),
+                            collection, fn, context, err);
+    mongoc_collection_destroy(c);
+    bson_destroy(pipeline);
     return rc;
 }

@@ -81,6 +81,11 @@ int mongo_find(struct mongo *m, const char *database, const char *collection, co
                const bson_t *projection, const bson_t *sort, int64_t limit, mongo_document_fn fn,
                void *context, struct err *err) must_check;
 
+/* About `count` documents chosen at random ($sample), given as by mongo_find. */
+int mongo_sample(struct mongo *m, const char *database, const char *collection, int64_t count,
+                 const bson_t *projection, mongo_document_fn fn, void *context,
+                 struct err *err) must_check;
+
 /* Waits until no operation whose application name begins with `app_prefix` but is not `own_app`
  * (NULL: none excepted) runs on the namespace; kills what it finds. Bounded by `wait_us`, else
  * ERR_UNREACHABLE. Without the right to look it waits `blind_us` (writes carry that maxTimeMS). */

@@ -95,8 +95,11 @@ int documents_compare(struct session *s, struct err *err) {
     buf_init(&k->sql, QUERY_MAX);
     identity_texts_init(&k->texts);
     identity_projection(s->c, &projection);
-    int rc = mongo_find(s->mongo, s->conf->target.database, s->c->name, &filter, &projection, NULL,
-                        s->options->sample, on_document, k, err);
+    const char *database = s->conf->target.database;
+    int rc = s->options->sample ? mongo_sample(s->mongo, database, s->c->name, s->options->sample,
+                                               &projection, on_document, k, err)
+                                : mongo_find(s->mongo, database, s->c->name, &filter, &projection,
+                                             NULL, 0, on_document, k, err);
     if (rc == 0)
         rc = check_page(k, err);
     bson_destroy(&projection);
