@@ -248,6 +248,11 @@ class Bench:
         self.stream_case("updates, transactions of 100", updates, [
             "DO $$ BEGIN FOR i IN 0.." + str(updates // 100 - 1) + " LOOP UPDATE stream SET price = "
             "price + 1 WHERE id BETWEEN i * 100 + 1 AND i * 100 + 100; COMMIT; END LOOP; END $$"])
+        giant = self.arguments.giant
+        self.stream_case("inserts, one transaction", giant, [
+            "TRUNCATE stream",
+            "INSERT INTO stream SELECT n, 'name ' || n, n % 1000, n % 2 = 0, now(), "
+            f"md5(n::text)::uuid, n, '{{}}' FROM generate_series(1, {giant}) n"])
         self.say()
 
     # ---- latency ----
@@ -322,6 +327,7 @@ def main():
     parser.add_argument("--orders", type=int, default=500_000)
     parser.add_argument("--inserts", type=int, default=500_000)
     parser.add_argument("--updates", type=int, default=250_000)
+    parser.add_argument("--giant", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
