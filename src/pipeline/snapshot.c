@@ -22,6 +22,7 @@
 /* Assembled chunks are cut shorter: their documents are larger than a row. */
 #define ASSEMBLED_CHUNK_DIVISOR 10
 #define PROGRESS_EVERY_US 1000000
+#define STOP_GRACE_US 5000000
 #define VISIBLE_WAIT_US 200000
 
 struct plan_state { /* how far the chunks of one collection are planned and copied */
@@ -462,7 +463,14 @@ static void report(const struct snapshot *s) {
 }
 
 static void wait_for_workers(struct snapshot *s) {
+    int64_t asked_us = 0;
     for (;;) {
+        /* Asked to stop, a worker ends with the write it is at; one whose target does not answer
+         * would wait for ever. */
+        if (stop_requested() && asked_us == 0)
+            asked_us = clock_mono_us();
+        if (asked_us && clock_mono_us() - asked_us > STOP_GRACE_US)
+            stop_force();
         pthread_mutex_lock(&s->lock);
         size_t live = s->live_workers;
         pthread_mutex_unlock(&s->lock);
