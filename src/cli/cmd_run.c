@@ -68,9 +68,6 @@ static void describe_stream(struct buf *out, const struct pipeline_progress *p) 
 
 static void describe(struct buf *out, const struct pipeline_progress *p, double seconds) {
     switch (p->stage) {
-    case PIPELINE_STARTING:
-        buf_add_text(out, "starting");
-        return;
     case PIPELINE_WAITING:
         buf_printf(out, "waiting for %s to end", p->waiting_for);
         return;
@@ -84,7 +81,7 @@ static void describe(struct buf *out, const struct pipeline_progress *p, double 
 }
 
 static void describe_json(struct buf *out, const struct pipeline_progress *p) {
-    static const char *const stages[] = {"starting", "waiting", "copying", "streaming"};
+    static const char *const stages[] = {"waiting", "copying", "streaming"};
     buf_printf(out,
                "{\"stage\":\"%s\",\"documents_copied\":%" PRId64 ",\"documents_expected\":%" PRId64
                ",\"changes\":%" PRId64 ",\"written\":%" PRId64 ",\"deleted\":%" PRId64

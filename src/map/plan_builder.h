@@ -7,11 +7,7 @@
 
 #include "map/plan.h"
 
-/* A table has at most 1600 columns, a mapping at most as many `add:` and `embed:` entries. */
-#define PLAN_COLUMNS_MAX 1600
-#define PLAN_FIELDS_MAX 4096
-#define PLAN_NODES_MAX 256
-#define PLAN_DEPTH_MAX 20
+#define PLAN_NODES_MAX 256 /* tables of one collection; conf limits how deep they nest */
 
 struct builder {
     const struct conf *conf;

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum pipeline_stage { PIPELINE_STARTING, PIPELINE_WAITING, PIPELINE_COPYING, PIPELINE_STREAMING };
+enum pipeline_stage { PIPELINE_WAITING, PIPELINE_COPYING, PIPELINE_STREAMING };
 
 /* What a progress line says. Borrowed until the callback returns. */
 struct pipeline_progress {

@@ -98,21 +98,20 @@ static int publish(struct run *run, struct err *err) {
 
 static int make_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
                      struct err *err) {
-    struct repl_new_slot slot;
+    lsn_t consistent = 0;
     log_event(LOG_INFO, "making_slot", LOG_STR("slot", run->slot),
               LOG_STR("note", "waits until transactions that run now have ended"));
     int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, err);
     if (rc == 0)
-        rc = repl_create_slot(repl, run->slot, &slot, err);
+        rc = repl_create_slot(repl, run->slot, &consistent, err);
     if (rc == 0)
-        rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_CREATED, slot.consistent_lsn,
-                                     err);
+        rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_CREATED, consistent, err);
     if (rc < 0)
         return rc;
     p->slot_state = STATE_SLOT_CREATED;
-    p->checkpoint = slot.consistent_lsn;
+    p->checkpoint = consistent;
     log_event(LOG_INFO, "slot_created", LOG_STR("slot", run->slot),
-              LOG_STR("lsn", lsn_format(slot.consistent_lsn).text));
+              LOG_STR("lsn", lsn_format(consistent).text));
     return 0;
 }
 

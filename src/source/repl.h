@@ -28,13 +28,10 @@ struct repl_identity {
 };
 int repl_identify(struct repl *r, struct repl_identity *ret, struct err *err) must_check;
 
-struct repl_new_slot {
-    lsn_t consistent_lsn;
-    uint64_t snapshot_xmax; /* txid_snapshot_xmax of the snapshot of the slot's consistent point */
-};
-/* Plugin pgoutput, permanent, two_phase off, FAILOVER from PostgreSQL 17 on. Uses the slot's own
- * snapshot in this session to read its xmax, then ends that transaction. */
-int repl_create_slot(struct repl *r, const char *slot, struct repl_new_slot *ret,
+/* Plugin pgoutput, permanent, two_phase off, FAILOVER from PostgreSQL 17 on, no snapshot: chunks
+ * are read in short transactions of their own. Changes that commit after *ret_consistent are in it.
+ */
+int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent,
                      struct err *err) must_check;
 
 /* START_REPLICATION: proto_version 1, no binary, no streaming, `messages` from 14 on. */

@@ -17,50 +17,25 @@ static int check_name(const char *slot, struct err *err) {
     return 0;
 }
 
-static int read_created(struct pg *pg, const struct pg_result *created, struct repl_new_slot *ret,
-                        struct err *err) {
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    if (pg_rows(created) != 1 || !lsn_parse(pg_value(created, 0, 1), &ret->consistent_lsn))
-        return err_set(err, ERR_WIRE, "the source's answer to CREATE_REPLICATION_SLOT is not one");
-    int rc = pg_exec(pg, "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())",
-                     &r, err);
-    if (rc < 0)
-        return rc;
-    struct span xmax = pg_value(r, 0, 0);
-    if (!xmax.ptr)
-        return err_set(err, ERR_WIRE, "the source has no current snapshot");
-    ret->snapshot_xmax = strtoull(xmax.ptr, NULL, 10);
-    return 0;
-}
-
-/* The slot lives on whatever becomes of the transaction whose snapshot it sets. */
-int repl_create_slot(struct repl *r, const char *slot, struct repl_new_slot *ret, struct err *err) {
+int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent, struct err *err) {
     struct pg *pg = repl_session(r);
     _cleanup_(pg_result_freep) struct pg_result *created = NULL;
     _cleanup_(buf_release) struct buf sql = {.max = 4096};
     int rc = check_name(slot, err);
-    if (rc == 0)
-        rc = pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
     if (rc < 0)
         return rc;
     buf_add_text(&sql, "CREATE_REPLICATION_SLOT ");
     pg_add_ident(&sql, slot);
     buf_add_text(&sql, pg_server_version(pg) >= 170000
-                           ? " LOGICAL pgoutput (SNAPSHOT 'use', FAILOVER)"
-                           : " LOGICAL pgoutput USE_SNAPSHOT");
-    struct repl_new_slot made = {0};
+                           ? " LOGICAL pgoutput (SNAPSHOT 'nothing', FAILOVER)"
+                           : " LOGICAL pgoutput NOEXPORT_SNAPSHOT");
     /* It takes as long as the oldest open transaction, and nothing is under way yet. */
     pg_end_on_stop(pg, true);
     rc = pg_exec(pg, buf_text(&sql), &created, err);
     pg_end_on_stop(pg, false);
-    if (rc == 0)
-        rc = read_created(pg, created, &made, err);
-    if (rc == 0)
-        rc = pg_exec(pg, "COMMIT", NULL, err);
-    if (rc < 0)
-        return err_prefix(err, "create replication slot %s", slot);
-    *ret = made;
-    return 0;
+    if (rc == 0 && (pg_rows(created) != 1 || !lsn_parse(pg_value(created, 0, 1), ret_consistent)))
+        rc = err_set(err, ERR_WIRE, "the source's answer to CREATE_REPLICATION_SLOT is not one");
+    return rc < 0 ? err_prefix(err, "create replication slot %s", slot) : 0;
 }
 
 /* Columns came with versions: wal_status 13, conflicting 16, invalidation_reason 17. */
