@@ -86,7 +86,7 @@ static int climb(struct resolver *r, const struct resolve_batch *b, const struct
     if (n == 0)
         return 0;
     buf_clear(&r->sql);
-    query_climb(&r->sql, node, r->tuples, n);
+    query_climb(&r->sql, node, r->tuples, n, &(struct key_page){.limit = SIZE_MAX / 2});
     int rc = query_check(&r->sql, err);
     if (rc == 0)
         rc = assemble_read_keys(r->pg, buf_text(&r->sql), node->collection->id_count, give_key,
@@ -107,7 +107,7 @@ static int find_holders(struct resolver *r, const struct resolve_batch *b,
 static int all_roots(struct resolver *r, const struct resolve_item *item, struct err *err) {
     struct giving giving = {.r = r, .collection = item->collection, .lsn = item->lsn};
     buf_clear(&r->sql);
-    query_all_keys(&r->sql, item->node->collection);
+    query_all_keys(&r->sql, item->node->collection, &(struct key_page){.limit = SIZE_MAX / 2});
     return assemble_read_keys(r->pg, buf_text(&r->sql), item->node->collection->id_count, give_key,
                               &giving, err);
 }

@@ -24,10 +24,10 @@ static void add_table(struct buf *q, const struct plan_node *node, const char *a
     buf_printf(q, " %s", alias);
 }
 
-static void add_bound(struct buf *q, const struct plan_collection *c, const char *op,
-                      const struct span *key) {
+static void add_bound(struct buf *q, const char *alias, const struct plan_collection *c,
+                      const char *op, const struct span *key) {
     buf_add_char(q, '(');
-    add_ids(q, "r", c);
+    add_ids(q, alias, c);
     buf_printf(q, ") %s (", op);
     for (size_t i = 0; i < c->id_count; i++) {
         if (i)
@@ -42,11 +42,11 @@ static void add_range(struct buf *q, const struct plan_collection *c,
                       const struct key_range *range) {
     if (range->after) {
         buf_add_text(q, " WHERE ");
-        add_bound(q, c, ">", range->after);
+        add_bound(q, "r", c, ">", range->after);
     }
     if (range->upto) {
         buf_add_text(q, range->after ? " AND " : " WHERE ");
-        add_bound(q, c, "<=", range->upto);
+        add_bound(q, "r", c, "<=", range->upto);
     }
 }
 
@@ -223,8 +223,22 @@ static void add_step_up(struct buf *q, const struct plan_node *node, size_t leve
     }
 }
 
+/* The end of a statement that reads keys: those above `after`, in key order; at most `limit`. */
+static void end_key_page(struct buf *q, const char *alias, const struct plan_collection *c,
+                         const struct key_page *page) {
+    if (page->after) {
+        buf_add_text(q, " WHERE ");
+        add_bound(q, alias, c, ">", page->after);
+    }
+    if (page->ordered) {
+        buf_add_text(q, " ORDER BY ");
+        add_ids(q, alias, c);
+    }
+    buf_printf(q, " LIMIT %zu) TO STDOUT", page->limit);
+}
+
 void query_climb(struct buf *q, const struct plan_node *node, const struct span *joins,
-                 size_t count) {
+                 size_t count, const struct key_page *page) {
     const struct plan_collection *c = node->collection;
     size_t level = 0;
     for (const struct plan_node *n = node; n->parent; n = n->parent)
@@ -244,7 +258,7 @@ void query_climb(struct buf *q, const struct plan_node *node, const struct span 
     level = 1;
     for (const struct plan_node *n = node->parent; n->parent; n = n->parent)
         add_step_up(q, n, level++);
-    buf_add_text(q, ") TO STDOUT");
+    end_key_page(q, alias, c, page);
 }
 
 void query_join_check(struct buf *q, const struct plan_node *node) {
@@ -253,10 +267,11 @@ void query_join_check(struct buf *q, const struct plan_node *node) {
     add_step_up(q, node, 0);
 }
 
-void query_all_keys(struct buf *q, const struct plan_collection *c) {
+void query_all_keys(struct buf *q, const struct plan_collection *c,
+                    const struct key_page *page) {
     buf_add_text(q, "COPY (SELECT ");
     add_ids(q, "r", c);
     buf_add_text(q, " FROM ");
     add_table(q, c->root, "r");
-    buf_add_text(q, ") TO STDOUT");
+    end_key_page(q, "r", c, page);
 }

@@ -20,6 +20,14 @@ struct key_range {
     const struct span *upto;
 };
 
+/* Which of the keys that a look-up finds: those above `after` (NULL: from the first), at most
+ * `limit`. Pages that follow each other must be ordered. */
+struct key_page {
+    const struct span *after;
+    size_t limit;
+    bool ordered;
+};
+
 /* COPY of all root rows of the range, in no particular order. */
 void query_range(struct buf *q, const struct plan_collection *c, const struct key_range *range);
 
@@ -50,12 +58,12 @@ void query_children(struct buf *q, const struct plan_node *node, const struct sp
 /* COPY of the ids of roots in which a row of `node` with these join values stands now; count
  * tuples of node->join_count texts (the child's own columns). */
 void query_climb(struct buf *q, const struct plan_node *node, const struct span *joins,
-                 size_t count);
+                 size_t count, const struct key_page *page);
 
 /* A statement that reads no row but is planned: fails where the node's join is impossible. */
 void query_join_check(struct buf *q, const struct plan_node *node);
 
 /* COPY of the ids of all roots. */
-void query_all_keys(struct buf *q, const struct plan_collection *c);
+void query_all_keys(struct buf *q, const struct plan_collection *c, const struct key_page *page);
 
 #endif
