@@ -158,6 +158,7 @@ struct conf_target {
     const char *database;
     int lanes;
     int64_t batch_operations;
+    int64_t fanout_documents;
     int64_t batch_delay_us;
     int64_t writes_per_second; /* 0: no limit */
 };

@@ -103,6 +103,10 @@ static const struct conf_key keys[] = {
      .help = "Threads that write. All changes of one document keep their order."},
     {SCOPE_TARGET, "batch", KIND_SECTION, 0, .child = SCOPE_BATCH,
      .example = "batch: {operations: 2000, delay: 10ms}", .help = "How writes are put together."},
+    {SCOPE_TARGET, "fanout_documents", KIND_INT64, 0, AT(conf, target.fanout_documents),
+     RANGE(1, 100000), .fallback = "10000", .example = "fanout_documents: 1000",
+     .help = "A change that concerns more documents than this (a row that they all embed) lets the "
+             "stream go on, and they are read again in the background."},
     {SCOPE_TARGET, "writes_per_second", KIND_INT64, KEY_RELOAD, AT(conf, target.writes_per_second),
      RANGE(0, 1000000000), .fallback = "0", .example = "writes_per_second: 5000",
      .help = "The most documents written in a second, all lanes together; 0 is no limit."},

@@ -4,6 +4,7 @@
 #include "model/bsonw.h"
 
 #define FILTER_MAX ((size_t)12 * 1024 * 1024)
+#define ID_MAX ((size_t)16 * 1024 * 1024) /* as large as a document */
 
 static int add_value(struct bsonw *w, const struct plan_node *node, size_t i, struct span text,
                      struct span key, struct err *err) {
@@ -44,10 +45,23 @@ static int several_columns_filter(struct bsonw *w, const struct plan_node *node,
     return rc;
 }
 
+/* {_id: {$gt: value}}; ids of one collection all are of one kind, so the comparison is by value. */
+static void above_filter(struct bsonw *w, struct span after) {
+    bson_iter_t it;
+    bson_t id;
+    if (!after.ptr || !bson_init_static(&id, (const uint8_t *)after.ptr, after.len) ||
+        !bson_iter_init_find(&it, &id, "_id"))
+        return;
+    bsonw_doc_open(w, SPAN_LIT("_id"));
+    bsonw_iter(w, SPAN_LIT("$gt"), &it);
+    bsonw_close(w);
+}
+
 static int build_filter(struct buf *out, const struct plan_node *node, const struct span *keys,
-                        size_t count, struct err *err) {
+                        size_t count, struct span after, struct err *err) {
     struct bsonw w;
     bsonw_begin(&w, out);
+    above_filter(&w, after);
     int rc = node->key_count == 1 ? one_column_filter(&w, node, keys, count, err)
                                   : several_columns_filter(&w, node, keys, count, err);
     bsonw_end(&w);
@@ -62,33 +76,51 @@ struct search {
     holder_fn fn;
     void *context;
     struct identity_texts texts;
+    struct buf id;
 };
 
 /* A document that names no row of ours is somebody else's and none of our business. */
 static int on_holder(void *context, const bson_t *doc, struct err *err) {
     struct search *s = context;
     struct span key[PG_INDEX_COLUMNS_MAX];
-    if (!identity_key(s->c, doc, &s->texts, key))
-        return 0;
-    return s->fn(s->context, key, err);
+    bson_iter_t it;
+    struct bsonw w;
+    buf_clear(&s->id);
+    bsonw_begin(&w, &s->id);
+    if (bson_iter_init_find(&it, doc, "_id"))
+        bsonw_iter(&w, SPAN_LIT("_id"), &it);
+    bsonw_end(&w);
+    bool ours = identity_key(s->c, doc, &s->texts, key);
+    return s->fn(s->context, buf_span(&s->id), ours ? key : NULL, err);
+}
+
+static int find_page(struct mongo *m, const char *database, const bson_t *filter,
+                     const struct holders_page *page, struct search *s, struct err *err) {
+    bson_t projection, sort = BSON_INITIALIZER;
+    identity_projection(s->c, &projection);
+    BSON_APPEND_INT32(&sort, "_id", 1);
+    int rc = mongo_find(m, database, s->c->name, filter, &projection, page->ordered ? &sort : NULL,
+                        (int64_t)page->limit, on_holder, s, err);
+    bson_destroy(&sort);
+    bson_destroy(&projection);
+    return rc;
 }
 
 int holders_find(struct mongo *m, const char *database, const struct plan_node *node,
-                 const struct span *keys, size_t count, holder_fn fn, void *context,
-                 struct err *err) {
+                 const struct span *keys, size_t count, const struct holders_page *page,
+                 holder_fn fn, void *context, struct err *err) {
     _cleanup_(buf_release) struct buf filter_bytes = {.max = FILTER_MAX};
-    bson_t filter, projection;
+    bson_t filter;
     struct search search = {.c = node->collection, .fn = fn, .context = context};
-    int rc = build_filter(&filter_bytes, node, keys, count, err);
+    int rc = build_filter(&filter_bytes, node, keys, count, page->after, err);
     if (rc < 0)
         return rc;
     if (!bson_init_static(&filter, (const uint8_t *)filter_bytes.data, filter_bytes.len))
         return err_set(err, ERR_INTERNAL, "look-up filter is not BSON");
     identity_texts_init(&search.texts);
-    identity_projection(node->collection, &projection);
-    rc = mongo_find(m, database, node->collection->name, &filter, &projection, NULL, 0, on_holder,
-                    &search, err);
-    bson_destroy(&projection);
+    buf_init(&search.id, ID_MAX);
+    rc = find_page(m, database, &filter, page, &search, err);
+    buf_release(&search.id);
     identity_texts_release(&search.texts);
     return rc;
 }

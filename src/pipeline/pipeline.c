@@ -55,6 +55,19 @@ static int while_waiting(void *context, struct err *err) {
     return control_check(context, err);
 }
 
+static bool is_written(void *context, const uint64_t *tickets) {
+    const struct run *run = context;
+    for (size_t i = 0; i < run->lane_count; i++)
+        if (lane_done(run->lanes[i]) < tickets[i])
+            return false;
+    return true;
+}
+
+static void fanned_out(void *context) {
+    const struct run *run = context;
+    fanouts_wake(run->fanouts);
+}
+
 static int start_lane(struct run *run, size_t i, struct err *err) {
     run->lane_queues[i] = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
     run->lane_apps[i] = mem_printf("%s lane %zu;", run->app_prefix, i);
@@ -75,13 +88,24 @@ static int start_lane(struct run *run, size_t i, struct err *err) {
     return lane_start(&config, &run->lanes[i], err);
 }
 
-static int start_threads(struct run *run, struct err *err) {
-    for (size_t i = 0; i < (size_t)run->conf->target.lanes; i++) {
-        int rc = start_lane(run, i, err);
-        run->lane_count++;
-        if (rc < 0)
-            return rc;
-    }
+static int start_fanouts(struct run *run, struct err *err) {
+    struct fanouts_config config = {.plan = run->plan,
+                                    .state = run->state,
+                                    .pipeline = run->name,
+                                    .source_uri = run->conf->source.uri,
+                                    .source_app = run->app_prefix,
+                                    .target_uri = run->conf->target.uri,
+                                    .target_app = run->app_prefix,
+                                    .target_database = run->conf->target.database,
+                                    .lanes = run->lane_queues,
+                                    .lane_count = run->lane_count,
+                                    .events = {run, control_is_stopped, control_stop_collection,
+                                               is_written, while_waiting, control_wake,
+                                               control_failed}};
+    return fanouts_start(&config, &run->fanouts, err);
+}
+
+static int start_resolver(struct run *run, struct err *err) {
     run->resolver_queue = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
     struct resolver_config config = {.plan = run->plan,
                                      .source_uri = run->conf->source.uri,
@@ -89,13 +113,28 @@ static int start_threads(struct run *run, struct err *err) {
                                      .target_uri = run->conf->target.uri,
                                      .target_app = run->app_prefix,
                                      .target_database = run->conf->target.database,
+                                     .state = run->state,
+                                     .pipeline = run->name,
+                                     .fanout_documents =
+                                         (size_t)run->conf->target.fanout_documents,
                                      .queue = run->resolver_queue,
                                      .lanes = run->lane_queues,
                                      .lane_count = run->lane_count,
                                      .events = {run, control_is_stopped, control_stop_collection,
-                                                wait_refreshes, while_waiting, control_wake,
-                                                control_failed}};
+                                                wait_refreshes, while_waiting, fanned_out,
+                                                control_wake, control_failed}};
     return resolver_start(&config, &run->resolver, err);
+}
+
+static int start_threads(struct run *run, struct err *err) {
+    for (size_t i = 0; i < (size_t)run->conf->target.lanes; i++) {
+        int rc = start_lane(run, i, err);
+        run->lane_count++;
+        if (rc < 0)
+            return rc;
+    }
+    int rc = start_fanouts(run, err);
+    return rc < 0 ? rc : start_resolver(run, err);
 }
 
 static void empty_queue(struct queue *q, void (*destroy)(void *)) {
@@ -113,18 +152,23 @@ static void free_resolve_batch(void *item) {
     resolve_batch_free(item);
 }
 
-/* From the source to the target: the resolver feeds the lanes, so it ends first. */
+/* From the source to the target: the resolver and fan-outs feed the lanes, so they end first. */
 static void end_threads(struct run *run) {
     if (run->resolver_queue)
         queue_close(run->resolver_queue);
     if (run->resolver)
         resolver_join(run->resolver);
+    if (run->fanouts) {
+        fanouts_close(run->fanouts);
+        fanouts_join(run->fanouts);
+    }
     for (size_t i = 0; i < run->lane_count; i++)
         queue_close(run->lane_queues[i]);
     for (size_t i = 0; i < run->lane_count; i++)
         if (run->lanes[i])
             lane_join(run->lanes[i]);
     resolver_free(run->resolver);
+    fanouts_free(run->fanouts);
     if (run->resolver_queue)
         empty_queue(run->resolver_queue, free_resolve_batch);
     for (size_t i = 0; i < run->lane_count; i++) {

@@ -2,9 +2,6 @@
 
 #include "base/mem.h"
 
-/* Join and key columns are indexed, or meant to be: far below PostgreSQL's row limit. */
-#define RESOLVE_BATCH_MAX ((size_t)64 * 1024 * 1024)
-
 struct resolve_batch *resolve_batch_new(void) {
     struct resolve_batch *b = mem_alloc(sizeof *b);
     arena_init(&b->memory, RESOLVE_BATCH_MAX);

@@ -28,6 +28,8 @@ struct resolve_item {
 
 #define RESOLVE_BATCH_ITEMS 1000
 #define RESOLVE_BATCH_BYTES ((size_t)256 * 1024)
+/* Join and key columns are indexed, or meant to be: far below PostgreSQL's row limit. */
+#define RESOLVE_BATCH_MAX ((size_t)64 * 1024 * 1024)
 
 struct resolve_batch {
     struct arena memory;

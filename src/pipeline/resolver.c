@@ -5,8 +5,8 @@
 #include "base/stop.h"
 #include "db/mongo.h"
 #include "map/document.h"
-#include "pipeline/holders.h"
-#include "source/assemble.h"
+#include "pipeline/keyblob.h"
+#include "pipeline/lookup.h"
 #include "source/readback.h"
 
 #include <pthread.h>
@@ -20,7 +20,8 @@ struct resolver {
     struct outbox outbox;
     struct pg *pg;
     struct mongo *mongo;
-    struct buf sql, identity;
+    struct keylist keys;
+    struct buf identity, blobs;
     struct span tuples[RESOLVE_BATCH_ITEMS * PG_INDEX_COLUMNS_MAX];
     struct err error;
     atomic_uint_fast64_t done;
@@ -28,27 +29,59 @@ struct resolver {
 
 /* ---- keys to lanes ---- */
 
-struct giving {
-    struct resolver *r;
-    size_t collection;
-    lsn_t lsn;
-};
-
 /* The transaction is visible by now, so the lane need not check again. */
-static int give_key(void *context, const struct span *key, struct err *err) {
-    struct giving *g = context;
-    struct resolver *r = g->r;
-    const struct plan_collection *c = r->config.plan->collections[g->collection];
+static int give_key(struct resolver *r, const struct span *key, size_t collection, lsn_t lsn,
+                    struct err *err) {
     buf_clear(&r->identity);
-    int rc = map_identity(c, key, &r->identity, err);
+    int rc = map_identity(r->config.plan->collections[collection], key, &r->identity, err);
     if (rc < 0)
         return rc;
     struct change change = {.kind = CHANGE_REFRESH,
-                            .collection = g->collection,
-                            .lsn = g->lsn,
+                            .collection = collection,
+                            .lsn = lsn,
                             .identity = buf_span(&r->identity),
                             .key = key};
     return outbox_add(&r->outbox, &change, err);
+}
+
+/* ---- too many to wait for ---- */
+
+static int store_fanout(struct resolver *r, const struct lookup *l, struct err *err) {
+    const struct plan_collection *c = l->node->collection;
+    size_t width = lookup_width(l->kind, l->node);
+    size_t *ends = mem_zalloc(l->count, sizeof *ends);
+    struct span *keys = mem_zalloc(l->count, sizeof *keys);
+    buf_clear(&r->blobs);
+    for (size_t i = 0; i < l->count; i++) {
+        keyblob_write(&r->blobs, l->tuples + i * width, width);
+        ends[i] = r->blobs.len;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        size_t start = i ? ends[i - 1] : 0;
+        keys[i] = span_make(r->blobs.data ? r->blobs.data + start : "", ends[i] - start);
+    }
+    int rc = state_fanouts_add(r->config.state, r->config.pipeline, c->name, l->node->path, l->kind,
+                               keys, l->count, err);
+    free(ends);
+    free(keys);
+    if (rc == 0)
+        r->config.events.fanned_out(r->config.events.context);
+    return rc;
+}
+
+/* The documents of a few rows at once; those of very many are left to a fan-out, which is in the
+ * state before the ledger passes the rows. */
+static int give_or_store(struct resolver *r, const struct lookup *l, size_t collection, lsn_t lsn,
+                         struct err *err) {
+    const struct lookup_place place = {
+        .pg = r->pg, .mongo = r->mongo, .database = r->config.target_database};
+    keylist_begin(&r->keys, l->node->collection->id_count, r->config.fanout_documents);
+    int rc = lookup_page(&place, l, NULL, &r->keys, err);
+    if (rc == 0 && r->keys.cut)
+        return store_fanout(r, l, err);
+    for (size_t i = 0; rc == 0 && i < r->keys.count; i++)
+        rc = give_key(r, keylist_at(&r->keys, i), collection, lsn, err);
+    return rc;
 }
 
 /* ---- one batch ---- */
@@ -81,35 +114,23 @@ static size_t collect(struct resolver *r, const struct resolve_batch *b,
 
 static int climb(struct resolver *r, const struct resolve_batch *b, const struct plan_node *node,
                  size_t collection, struct err *err) {
-    struct giving giving = {.r = r, .collection = collection};
-    size_t n = collect(r, b, node, true, &giving.lsn);
-    if (n == 0)
-        return 0;
-    buf_clear(&r->sql);
-    query_climb(&r->sql, node, r->tuples, n, &(struct key_page){.limit = SIZE_MAX / 2});
-    int rc = query_check(&r->sql, err);
-    if (rc == 0)
-        rc = assemble_read_keys(r->pg, buf_text(&r->sql), node->collection->id_count, give_key,
-                                &giving, err);
-    return rc;
+    struct lookup l = {.kind = STATE_FANOUT_JOINS, .node = node, .tuples = r->tuples};
+    lsn_t lsn = 0;
+    l.count = collect(r, b, node, true, &lsn);
+    return l.count ? give_or_store(r, &l, collection, lsn, err) : 0;
 }
 
 static int find_holders(struct resolver *r, const struct resolve_batch *b,
                         const struct plan_node *node, size_t collection, struct err *err) {
-    struct giving giving = {.r = r, .collection = collection};
-    size_t n = collect(r, b, node, false, &giving.lsn);
-    if (n == 0)
-        return 0;
-    return holders_find(r->mongo, r->config.target_database, node, r->tuples, n, give_key, &giving,
-                        err);
+    struct lookup l = {.kind = STATE_FANOUT_HOLDERS, .node = node, .tuples = r->tuples};
+    lsn_t lsn = 0;
+    l.count = collect(r, b, node, false, &lsn);
+    return l.count ? give_or_store(r, &l, collection, lsn, err) : 0;
 }
 
 static int all_roots(struct resolver *r, const struct resolve_item *item, struct err *err) {
-    struct giving giving = {.r = r, .collection = item->collection, .lsn = item->lsn};
-    buf_clear(&r->sql);
-    query_all_keys(&r->sql, item->node->collection, &(struct key_page){.limit = SIZE_MAX / 2});
-    return assemble_read_keys(r->pg, buf_text(&r->sql), item->node->collection->id_count, give_key,
-                              &giving, err);
+    struct lookup l = {.kind = STATE_FANOUT_ROOTS, .node = item->node, .count = 1};
+    return give_or_store(r, &l, item->collection, item->lsn, err);
 }
 
 typedef int (*node_step)(struct resolver *r, const struct resolve_batch *b,
@@ -122,8 +143,7 @@ static int for_each_node(struct resolver *r, const struct resolve_batch *b, node
         for (size_t n = 1; n < plan->collections[c]->node_count && !is_stopped(r, c); n++) {
             int rc = step(r, b, plan->collections[c]->nodes[n], c, err);
             if (rc < 0)
-                return err_prefix(err, "look up the documents of %s",
-                                  plan->collections[c]->nodes[n]->path);
+                return rc;
         }
     return 0;
 }
@@ -261,8 +281,9 @@ int resolver_start(const struct resolver_config *config, struct resolver **ret_r
                                 .lane_count = config->lane_count,
                                 .while_full = while_full,
                                 .context = r};
-    buf_init(&r->sql, QUERY_MAX);
+    keylist_init(&r->keys);
     buf_init(&r->identity, 1024 * 1024);
+    buf_init(&r->blobs, 2 * RESOLVE_BATCH_MAX);
     if (pthread_create(&r->thread, NULL, resolver_main, r) != 0) {
         resolver_free(r);
         return err_set(err, ERR_INTERNAL, "cannot start the resolver's thread");
@@ -281,8 +302,9 @@ void resolver_free(struct resolver *r) {
     outbox_release(&r->outbox);
     pg_free(r->pg);
     mongo_free(r->mongo);
-    buf_release(&r->sql);
+    keylist_release(&r->keys);
     buf_release(&r->identity);
+    buf_release(&r->blobs);
     free(r);
 }
 

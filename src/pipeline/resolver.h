@@ -5,7 +5,8 @@
  * Two look-ups: upwards in the source, from the row's join columns to the roots in which it stands
  * now; and in the target, by the row's own key, for the documents that hold it still (its old
  * parents). Before the second, refreshes under way are waited for: one that read the old parent
- * before the move and has not written yet would be overlooked, and keep the child for ever.
+ * before the move and has not written yet would be overlooked, and keep the child for ever. A
+ * look-up that finds very many documents becomes a fan-out (fanouts.h).
  * @thread resolver (one thread)
  */
 #ifndef BANYAN_PIPELINE_RESOLVER_H
@@ -13,6 +14,7 @@
 
 #include "pipeline/outbox.h"
 #include "pipeline/resolve_batch.h"
+#include "state/state.h"
 
 struct resolver_events {
     void *context;
@@ -21,6 +23,7 @@ struct resolver_events {
     /* Returns when every refresh that had begun by now has ended; an error when the run failed. */
     int (*wait_refreshes)(void *context, struct err *err);
     int (*while_waiting)(void *context, struct err *err); /* an error ends a wait */
+    void (*fanned_out)(void *context);                    /* a fan-out was stored */
     void (*finished)(void *context);
     void (*failed)(void *context, const struct err *err);
 };
@@ -32,6 +35,9 @@ struct resolver_config {
     const char *target_uri;
     const char *target_app;
     const char *target_database;
+    struct state *state;
+    const char *pipeline;
+    size_t fanout_documents; /* a change that concerns more than this is left to a fan-out */
     struct queue *queue;
     struct queue *const *lanes;
     size_t lane_count;

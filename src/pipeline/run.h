@@ -13,6 +13,7 @@
 #include "db/mongo.h"
 #include "db/pg.h"
 #include "map/plan.h"
+#include "pipeline/fanouts.h"
 #include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/resolver.h"
@@ -21,11 +22,19 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* The fan-outs that the log up to some position left behind; read once the ledger has passed it. */
+struct fanout_mark {
+    bool taken;
+    int64_t newest; /* id */
+};
+
 /* A collection while the pipeline runs; its durable twin is in the state. */
 struct collection_run {
     _Atomic int phase;      /* enum state_phase */
     _Atomic int64_t copied; /* documents of the snapshot, in this run */
-    lsn_t catch_up_lsn;     /* main only */
+    /* main only: */
+    lsn_t catch_up_lsn;
+    struct fanout_mark fanouts; /* those from before catch_up_lsn */
 };
 
 struct run {
@@ -50,6 +59,7 @@ struct run {
     size_t lane_count;
     struct queue *resolver_queue;
     struct resolver *resolver;
+    struct fanouts *fanouts;
 
     int wake_fd;          /* eventfd: something is finished or failed */
     pthread_mutex_t lock; /* failure, index_failure */
@@ -71,6 +81,9 @@ void control_wake(void *context);
 void control_failed(void *context, const struct err *failure);
 /* The failure of a thread, if there is one. */
 int control_check(void *context, struct err *err) must_check;
+/* Whether all fan-outs are through that there were when the mark was first asked. @thread main */
+int control_fanouts_passed(struct run *run, struct fanout_mark *mark, bool *ret_passed,
+                           struct err *err) must_check;
 /* Moves the collection to another phase, in the state and here. */
 int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
                       struct err *err) must_check;

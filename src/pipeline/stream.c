@@ -35,6 +35,8 @@ struct stream {
     struct router *router;
     struct ledger *ledger;
     lsn_t until;
+    struct fanout_mark fanouts; /* those from before `until` */
+    bool reached;               /* `until`, with its fan-outs */
 
     bool in_transaction;
     uint32_t xid;
@@ -89,7 +91,12 @@ static int finish_catch_up(struct run *run, struct err *err) {
         if (run->collections[c].phase != STATE_CATCHING_UP ||
             run->confirmed < run->collections[c].catch_up_lsn)
             continue;
-        int rc = control_set_phase(run, c, STATE_STREAMING, 0, err);
+        bool passed = false;
+        int rc = control_fanouts_passed(run, &run->collections[c].fanouts, &passed, err);
+        if (rc == 0 && !passed)
+            continue;
+        if (rc == 0)
+            rc = control_set_phase(run, c, STATE_STREAMING, 0, err);
         if (rc == 0)
             rc = setup_unique_indexes(run, c, err);
         if (rc < 0)
@@ -111,7 +118,10 @@ static int checkpoint(struct stream *s, struct err *err) {
         run->confirmed = head;
         s->stored = now;
     }
-    return finish_catch_up(run, err);
+    int rc = finish_catch_up(run, err);
+    if (rc == 0 && s->until && run->confirmed >= s->until && !s->reached)
+        rc = control_fanouts_passed(run, &s->fanouts, &s->reached, err);
+    return rc;
 }
 
 static int send_status(struct stream *s, int64_t now, struct err *err) {
@@ -182,12 +192,37 @@ static int while_full(void *context, struct err *err) {
 
 /* ---- draining ---- */
 
-static bool is_drained(const struct stream *s) {
+static bool is_resolved(const struct stream *s) {
+    return resolver_done(s->run->resolver) >= queue_pushed(s->run->resolver_queue);
+}
+
+/* Nothing is under way at all. */
+static bool is_idle(const struct stream *s) {
     const struct run *run = s->run;
-    if (resolver_done(run->resolver) < queue_pushed(run->resolver_queue))
+    if (!is_resolved(s))
         return false;
     for (size_t i = 0; i < run->lane_count; i++)
         if (lane_done(run->lanes[i]) < queue_pushed(run->lane_queues[i]))
+            return false;
+    return true;
+}
+
+/* What the receiver handed out is written. Fan-outs go on handing out keys meanwhile, so what
+ * comes after the resolver's last is not waited for. */
+struct drain_mark {
+    bool taken;
+    uint64_t tickets[LEDGER_LANES_MAX];
+};
+
+static bool is_drained(const struct stream *s, struct drain_mark *mark) {
+    const struct run *run = s->run;
+    if (!mark->taken && !is_resolved(s))
+        return false;
+    for (size_t i = 0; i < run->lane_count && !mark->taken; i++)
+        mark->tickets[i] = queue_pushed(run->lane_queues[i]);
+    mark->taken = true;
+    for (size_t i = 0; i < run->lane_count; i++)
+        if (lane_done(run->lanes[i]) < mark->tickets[i])
             return false;
     return true;
 }
@@ -203,8 +238,9 @@ static void wait_for_wake(const struct run *run) {
 
 static int drain(void *context, struct err *err) {
     struct stream *s = context;
+    struct drain_mark mark = {0};
     int rc = router_flush(s->router, err);
-    while (rc == 0 && !is_drained(s)) {
+    while (rc == 0 && !is_drained(s, &mark)) {
         if (stop_forced())
             return err_set(err, ERR_STOPPED, "stopped while waiting for the lanes");
         wait_for_wake(s->run);
@@ -286,7 +322,7 @@ static bool has_held_back(const struct stream *s) {
  */
 static int64_t flush_wait_us(const struct stream *s) {
     int64_t left = s->next_flush - clock_mono_us();
-    return left > 0 && !is_drained(s) ? left : 0;
+    return left > 0 && !is_idle(s) ? left : 0;
 }
 
 static int take(struct stream *s, const struct repl_message *m, struct err *err) {
@@ -310,7 +346,7 @@ static int take(struct stream *s, const struct repl_message *m, struct err *err)
 }
 
 static bool is_over(const struct stream *s) {
-    return stop_requested() || (s->until && s->run->confirmed >= s->until && s->requests.none_left);
+    return stop_requested() || (s->reached && s->requests.none_left);
 }
 
 static void clear_wake(const struct run *run) {
@@ -408,8 +444,10 @@ static void close_stream(struct stream *s) {
 /* Ends in good order: what was received is written, checkpointed and confirmed. */
 static int end_stream(struct stream *s, struct err *err) {
     int64_t give_up = clock_mono_us() + DRAIN_MAX_US;
+    struct drain_mark mark = {0};
+    fanouts_close(s->run->fanouts);
     int rc = flush_point(s, err);
-    while (rc == 0 && !is_drained(s) && !stop_forced()) {
+    while (rc == 0 && !is_drained(s, &mark) && !stop_forced()) {
         wait_for_wake(s->run);
         rc = tick(s, err);
         if (clock_mono_us() > give_up)

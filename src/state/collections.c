@@ -112,6 +112,8 @@ int state_collection_open(struct state *s, const char *pipeline, const char *mod
     return rc < 0 ? rc : get(s, pipeline, name, ret, &found, err);
 }
 
+static const char delete_fanouts[] = "DELETE FROM fanout WHERE pipeline = ? AND collection = ?";
+
 static int delete_rows(struct state *s, const char *sql, const char *pipeline, const char *name,
                        struct err *err) {
     struct statement st;
@@ -126,7 +128,7 @@ int state_collection_reset(struct state *s, const char *pipeline, const char *mo
     static const char *const deletes[] = {
         "DELETE FROM chunk WHERE pipeline = ? AND collection = ?",
         "DELETE FROM parked WHERE pipeline = ? AND collection = ?",
-        "DELETE FROM fanout WHERE pipeline = ? AND collection = ?",
+        delete_fanouts,
         "DELETE FROM request WHERE pipeline = ? AND collection = ?",
         "DELETE FROM verify WHERE pipeline = ? AND collection = ?",
         "DELETE FROM collection WHERE pipeline = ? AND name = ?"};
@@ -170,8 +172,8 @@ int state_collection_set_phase(struct state *s, const char *pipeline, const char
     return state_commit(s, rc, err);
 }
 
-int state_collection_stop(struct state *s, const char *pipeline, const char *name, lsn_t lsn,
-                          const char *reason, struct err *err) {
+static int mark_stopped(struct state *s, const char *pipeline, const char *name, lsn_t lsn,
+                        const char *reason, struct err *err) {
     struct statement st;
     statement_begin(&st, s,
                     "UPDATE collection SET phase = ?1, error = ?2, error_lsn = ?3, changed_us = ?4 "
@@ -183,6 +185,17 @@ int state_collection_stop(struct state *s, const char *pipeline, const char *nam
     statement_text(&st, pipeline);
     statement_text(&st, name);
     return statement_run(&st, NULL, err);
+}
+
+int state_collection_stop(struct state *s, const char *pipeline, const char *name, lsn_t lsn,
+                          const char *reason, struct err *err) {
+    int rc = state_transaction(s, err);
+    if (rc < 0)
+        return rc;
+    rc = mark_stopped(s, pipeline, name, lsn, reason, err);
+    if (rc == 0) /* only a new copy leads out, so what waits is of no use */
+        rc = delete_rows(s, delete_fanouts, pipeline, name, err);
+    return state_commit(s, rc, err);
 }
 
 int state_collection_list(struct state *s, const char *pipeline, struct state_collection **ret,

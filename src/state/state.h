@@ -159,6 +159,57 @@ int state_parked_count(struct state *s, int64_t *ret, struct err *err) must_chec
 int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_count,
                       struct err *err) must_check;
 
+/* ---- fan-outs: documents to be read again in the background ----
+ *
+ *   (change of a row in very many documents) -> waiting -> running, page by page -> gone
+ *
+ * What waits is started after what it was added for, so a change that finds its fan-out waiting
+ * needs no second one; one that finds it running adds another. The running ones of a pipeline
+ * always are one group: same collection, path, kind and cursor. Ids only grow.
+ */
+enum state_fanout_kind {
+    STATE_FANOUT_ROOTS,  /* every document of the collection; no key */
+    STATE_FANOUT_JOINS,  /* those in which rows with these join values stand */
+    STATE_FANOUT_HOLDERS /* those that hold rows with these keys in the target */
+};
+
+struct state_fanouts {
+    char collection[STATE_NAME_MAX];
+    char *path; /* of the plan node */
+    enum state_fanout_kind kind;
+    struct state_fanout_key {
+        char *bytes; /* keyblob */
+        size_t len;
+    } *keys;
+    size_t count;
+    char *cursor; /* NULL: at the beginning */
+    size_t cursor_len;
+    int64_t documents; /* read again so far */
+};
+void state_fanouts_clear(struct state_fanouts *f);
+
+/* One for each key; durable when it returns. */
+int state_fanouts_add(struct state *s, const char *pipeline, const char *collection,
+                      const char *path, enum state_fanout_kind kind, const struct span *keys,
+                      size_t count, struct err *err) must_check;
+/* The group that runs; else the oldest of those that wait, with up to `max` alike, is started.
+ * count 0: there is none. */
+int state_fanouts_start(struct state *s, const char *pipeline, size_t max,
+                        struct state_fanouts *ret, struct err *err) must_check;
+/* The running group has come to this cursor. */
+int state_fanouts_advance(struct state *s, const char *pipeline, struct span cursor,
+                          int64_t documents, struct err *err) must_check;
+int state_fanouts_finish(struct state *s, const char *pipeline, struct err *err) must_check;
+
+/* What is left: of one collection, or (NULL) of all. oldest, newest 0: nothing. */
+struct state_fanouts_left {
+    int64_t oldest, newest; /* ids */
+    int64_t count;
+    int64_t documents; /* done by the running group */
+};
+int state_fanouts_left(struct state *s, const char *pipeline, const char *collection,
+                       struct state_fanouts_left *ret, struct err *err) must_check;
+
 /* ---- requests of other commands to a run ---- */
 
 struct state_request {
