@@ -87,6 +87,7 @@ def configuration(source, target, target_database, module, families, settings):
         "source": {"uri": source, "snapshot": {"threads": settings["threads"],
                                                "chunk_rows": settings["chunk_rows"]}},
         "target": {"uri": target, "database": target_database, "lanes": settings["lanes"],
+                   "fanout_documents": settings.get("fanout_documents", 10000),
                    "batch": {"operations": settings["operations"], "delay": settings["delay"]}},
         "modules": {module: {"collections": collections_of(families)}},
     }
