@@ -90,12 +90,16 @@ static int load_collections(struct state *state, const char *module, struct stat
     if (rc < 0)
         return rc;
     p->collections = mem_zalloc(count, sizeof *p->collections);
-    for (size_t i = 0; i < count; i++)
-        if (!module || strcmp(list[i].module, module) == 0)
-            p->collections[p->collection_count++] =
-                (struct status_collection){.stored = list[i], .estimated = -1};
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        struct status_collection *c = &p->collections[p->collection_count];
+        if (module && strcmp(list[i].module, module) != 0)
+            continue;
+        *c = (struct status_collection){.stored = list[i], .estimated = -1};
+        p->collection_count++;
+        rc = state_fanouts_left(state, p->stored.name, list[i].name, &c->fanouts, err);
+    }
     free(list);
-    return 0;
+    return rc;
 }
 
 static int load_pipeline(struct state *state, const char *path, const char *module,

@@ -10,6 +10,7 @@
 
 struct status_collection {
     struct state_collection stored;
+    struct state_fanouts_left fanouts;
     int64_t estimated; /* rows of its root table by the source's statistics; -1: unknown */
 };
 

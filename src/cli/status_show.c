@@ -31,6 +31,11 @@ static void add_collection(struct buf *out, const struct status_collection *c, i
     if (stored->phase == STATE_CATCHING_UP)
         buf_printf(out, ", until %s", lsn_format(stored->catch_up_lsn).text);
     buf_add_char(out, '\n');
+    if (c->fanouts.count)
+        buf_printf(out,
+                   "    %" PRId64 " changes of many documents go on in the background, %" PRId64
+                   " documents read again so far\n",
+                   c->fanouts.count, c->fanouts.documents);
     if (stored->phase != STATE_STOPPED)
         return;
     buf_add_text(out, "    stopped");
@@ -130,6 +135,8 @@ static void collection_json(struct json_out *j, const struct status_collection *
         render_json_int(j, "documents_estimated", c->estimated);
     if (stored->phase == STATE_CATCHING_UP)
         lsn_json(j, "catch_up_lsn", stored->catch_up_lsn);
+    render_json_int(j, "fanouts", c->fanouts.count);
+    render_json_int(j, "fanout_documents", c->fanouts.documents);
     if (stored->phase == STATE_STOPPED) {
         _cleanup_(buf_release) struct buf next = {.max = 4 * STATE_NAME_MAX};
         status_next_step(stored, &next);

@@ -12,9 +12,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define GROUP_MAX 1000    /* rows looked up together */
-#define PAGE_KEYS 10000   /* one look-up */
-#define SLICE_KEYS 500    /* given to the lanes at once */
+#define GROUP_MAX 1000  /* rows looked up together */
+#define PAGE_KEYS 10000 /* one look-up */
+#define SLICE_KEYS 500  /* given to the lanes at once */
 #define POP_WAIT_US 500000
 #define WRITTEN_WAIT_US 1000
 #define TUPLES_BYTES ((size_t)8 * 1024 * 1024)
@@ -99,9 +99,9 @@ static int look_up_once(struct fanouts *f, const struct group *g, struct err *er
     struct lookup_place *place = &f->place;
     keylist_begin(&f->keys, g->lookup.node->collection->id_count, PAGE_KEYS);
     if (g->lookup.kind == STATE_FANOUT_HOLDERS) {
-        int rc = place->mongo ? 0
-                              : mongo_connect(config->target_uri, config->target_app,
-                                              &place->mongo, err);
+        int rc = place->mongo
+                     ? 0
+                     : mongo_connect(config->target_uri, config->target_app, &place->mongo, err);
         return rc < 0 ? rc : lookup_page(place, &g->lookup, &f->cursor, &f->keys, err);
     }
     int rc =
@@ -191,8 +191,7 @@ static int decode(const struct fanouts *f, struct group *g, struct err *err) {
     if (!ok)
         return err_set(err, ERR_STATE, "key of a fan-out of %s %s cannot be read", s->collection,
                        s->path);
-    g->lookup =
-        (struct lookup){.kind = s->kind, .node = node, .tuples = tuples, .count = s->count};
+    g->lookup = (struct lookup){.kind = s->kind, .node = node, .tuples = tuples, .count = s->count};
     return 0;
 }
 

@@ -115,8 +115,7 @@ static int start_resolver(struct run *run, struct err *err) {
                                      .target_database = run->conf->target.database,
                                      .state = run->state,
                                      .pipeline = run->name,
-                                     .fanout_documents =
-                                         (size_t)run->conf->target.fanout_documents,
+                                     .fanout_documents = (size_t)run->conf->target.fanout_documents,
                                      .queue = run->resolver_queue,
                                      .lanes = run->lane_queues,
                                      .lane_count = run->lane_count,

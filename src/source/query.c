@@ -267,8 +267,7 @@ void query_join_check(struct buf *q, const struct plan_node *node) {
     add_step_up(q, node, 0);
 }
 
-void query_all_keys(struct buf *q, const struct plan_collection *c,
-                    const struct key_page *page) {
+void query_all_keys(struct buf *q, const struct plan_collection *c, const struct key_page *page) {
     buf_add_text(q, "COPY (SELECT ");
     add_ids(q, "r", c);
     buf_add_text(q, " FROM ");

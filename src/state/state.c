@@ -20,20 +20,19 @@ static const char schema_1[] = {
     , 0};
 
 /* Version 1 had the table, and nothing used it. */
-static const char schema_2[] =
-    "DROP TABLE fanout;"
-    "CREATE TABLE fanout ("
-    "    id INTEGER PRIMARY KEY AUTOINCREMENT,"
-    "    pipeline TEXT NOT NULL,"
-    "    collection TEXT NOT NULL,"
-    "    path TEXT NOT NULL,"
-    "    kind INTEGER NOT NULL,"
-    "    key BLOB NOT NULL,"
-    "    running INTEGER NOT NULL DEFAULT 0,"
-    "    cursor BLOB,"
-    "    documents INTEGER NOT NULL DEFAULT 0,"
-    "    UNIQUE (pipeline, collection, path, kind, key, running)"
-    ") STRICT;";
+static const char schema_2[] = "DROP TABLE fanout;"
+                               "CREATE TABLE fanout ("
+                               "    id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                               "    pipeline TEXT NOT NULL,"
+                               "    collection TEXT NOT NULL,"
+                               "    path TEXT NOT NULL,"
+                               "    kind INTEGER NOT NULL,"
+                               "    key BLOB NOT NULL,"
+                               "    running INTEGER NOT NULL DEFAULT 0,"
+                               "    cursor BLOB,"
+                               "    documents INTEGER NOT NULL DEFAULT 0,"
+                               "    UNIQUE (pipeline, collection, path, kind, key, running)"
+                               ") STRICT;";
 
 /* steps[v] leads from version v to v + 1. A step that was released is never changed. */
 static const char *const steps[SCHEMA_VERSION] = {schema_1, schema_2};

@@ -180,7 +180,7 @@ struct state_fanouts {
     struct state_fanout_key {
         char *bytes; /* keyblob */
         size_t len;
-    } *keys;
+    } * keys;
     size_t count;
     char *cursor; /* NULL: at the beginning */
     size_t cursor_len;

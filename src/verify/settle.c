@@ -147,8 +147,22 @@ static int nothing_waits(struct session *s, const struct state_pipeline *p, lsn_
     return 0;
 }
 
+/* What the log up to the checkpoint left to the background is written too. `*newest` (-1 at first)
+ * keeps which that is: what comes later is not waited for. */
+static int fanouts_passed(struct session *s, int64_t *newest, bool *ret_passed, struct err *err) {
+    struct state_fanouts_left left;
+    int rc = state_fanouts_left(s->state, s->stored.pipeline, s->c->name, &left, err);
+    if (rc < 0)
+        return rc;
+    if (*newest < 0)
+        *newest = left.newest;
+    *ret_passed = left.oldest == 0 || left.oldest > *newest;
+    return 0;
+}
+
 static int wait_passed(struct session *s, lsn_t position, bool *ret_passed, struct err *err) {
     int64_t give_up = clock_mono_us() + PASS_WAIT_US;
+    int64_t newest_fanout = -1;
     *ret_passed = false;
     for (;;) {
         struct state_pipeline p;
@@ -159,11 +173,13 @@ static int wait_passed(struct session *s, lsn_t position, bool *ret_passed, stru
             rc = state_lock_peek(state_path(s->state), s->stored.pipeline, &live, holder, err);
         if (rc < 0 || !found)
             return rc;
-        *ret_passed = p.checkpoint >= position;
-        if (*ret_passed)
-            return 0;
-        if (!live)
-            return nothing_waits(s, &p, position, ret_passed, err);
+        bool through = p.checkpoint >= position;
+        if (!through && !live)
+            rc = nothing_waits(s, &p, position, &through, err);
+        if (rc == 0 && through)
+            rc = fanouts_passed(s, &newest_fanout, ret_passed, err);
+        if (rc < 0 || *ret_passed || !live)
+            return rc;
         if (clock_mono_us() > give_up)
             return 0;
         if (stop_wait(POLL_US))

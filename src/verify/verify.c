@@ -55,6 +55,14 @@ static int not_ready(struct session *s, const char *why, struct err *err) {
     return difference_report(s, (struct span){"", 0}, "", why, NULL, NULL, err);
 }
 
+/* Documents that a fan-out has not reached yet would all be asked again and again. */
+static int has_fanouts(struct session *s, bool *ret, struct err *err) {
+    struct state_fanouts_left left;
+    int rc = state_fanouts_left(s->state, s->stored.pipeline, s->c->name, &left, err);
+    *ret = rc == 0 && left.count > 0;
+    return rc;
+}
+
 /* Waits for the copy to be caught up with, while a run is live. 1: ready; 0: reported as not. */
 static int wait_ready(struct session *s, struct err *err) {
     int64_t give_up = clock_mono_us() + s->options->wait_us;
@@ -69,7 +77,12 @@ static int wait_ready(struct session *s, struct err *err) {
         if (!found)
             return not_ready(s, "never copied", err);
         s->totals->run_is_live |= live;
+        bool busy = false;
         if (s->stored.phase == STATE_STREAMING)
+            rc = has_fanouts(s, &busy, err);
+        if (rc < 0)
+            return rc;
+        if (s->stored.phase == STATE_STREAMING && (!busy || !live || clock_mono_us() > give_up))
             return 1;
         if (s->stored.phase == STATE_STOPPED)
             return not_ready(s, "stopped", err);

@@ -62,6 +62,80 @@ static void same(const char *data, size_t len, struct span want) {
     assert_memory_equal(data, want.ptr, len);
 }
 
+/* ---- fan-outs ---- */
+
+static void add_fanouts(struct place *p, const char *path, const char *a, const char *b) {
+    const struct span keys[] = {span_of(a), span_of(b)};
+    ok(p,
+       state_fanouts_add(p->state, "shop", "orders", path, STATE_FANOUT_JOINS, keys, 2, &p->err));
+}
+
+static void group_is(struct place *p, const char *path, size_t count, const char *cursor) {
+    struct state_fanouts f;
+    ok(p, state_fanouts_start(p->state, "shop", 10, &f, &p->err));
+    assert_int_equal(f.count, count);
+    if (count) {
+        assert_string_equal(f.collection, "orders");
+        assert_string_equal(f.path, path);
+        assert_int_equal(f.kind, STATE_FANOUT_JOINS);
+    }
+    if (cursor)
+        same(f.cursor, f.cursor_len, span_of(cursor));
+    else
+        assert_null(f.cursor);
+    state_fanouts_clear(&f);
+}
+
+static void fanouts_run_by_groups(void **state) {
+    struct place *p = *state;
+    add_fanouts(p, "customer", "1", "2");
+    add_fanouts(p, "product", "1", "1"); /* the same key waits once */
+    group_is(p, "customer", 2, NULL);
+    ok(p, state_fanouts_advance(p->state, "shop", span_of("c"), 7, &p->err));
+    reopen(p);
+    group_is(p, "customer", 2, "c");
+    ok(p, state_fanouts_finish(p->state, "shop", &p->err));
+    group_is(p, "product", 1, NULL);
+    ok(p, state_fanouts_finish(p->state, "shop", &p->err));
+    group_is(p, NULL, 0, NULL);
+}
+
+static void a_fanout_that_runs_is_added_again(void **state) {
+    struct place *p = *state;
+    struct state_fanouts_left before, after;
+    add_fanouts(p, "customer", "1", "2");
+    group_is(p, "customer", 2, NULL);
+    ok(p, state_fanouts_left(p->state, "shop", "orders", &before, &p->err));
+    add_fanouts(p, "customer", "1", "1");
+    group_is(p, "customer", 2, NULL); /* the first one goes on */
+    ok(p, state_fanouts_finish(p->state, "shop", &p->err));
+    ok(p, state_fanouts_left(p->state, "shop", NULL, &after, &p->err));
+    assert_int_equal(after.count, 1);
+    assert_true(after.oldest > before.newest);
+    group_is(p, "customer", 1, NULL);
+}
+
+static void a_group_has_an_end(void **state) {
+    struct place *p = *state;
+    struct state_fanouts f;
+    for (int i = 0; i < 3; i++)
+        add_fanouts(p, "customer", (const char *[]){"1", "3", "5"}[i],
+                    (const char *[]){"2", "4", "6"}[i]);
+    ok(p, state_fanouts_start(p->state, "shop", 4, &f, &p->err));
+    assert_int_equal(f.count, 4);
+    state_fanouts_clear(&f);
+    group_is(p, "customer", 4, NULL);
+    ok(p, state_fanouts_finish(p->state, "shop", &p->err));
+    group_is(p, "customer", 2, NULL);
+}
+
+static void a_stop_ends_fanouts(void **state) {
+    struct place *p = *state;
+    add_fanouts(p, "customer", "1", "2");
+    ok(p, state_collection_stop(p->state, "shop", "orders", 5, "broken", &p->err));
+    group_is(p, NULL, 0, NULL);
+}
+
 /* ---- chunks ---- */
 
 static void chunks_keep_their_bounds(void **state) {
@@ -294,6 +368,10 @@ static void statements_nest(void **state) {
 
 static const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    TEST(fanouts_run_by_groups),
+    TEST(a_fanout_that_runs_is_added_again),
+    TEST(a_group_has_an_end),
+    TEST(a_stop_ends_fanouts),
     TEST(chunks_keep_their_bounds),
     TEST(a_chunk_number_is_used_once),
     TEST(requests_come_in_order_and_once),
