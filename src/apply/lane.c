@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/thread.h"
 #include "map/document.h"
 
 #include <pthread.h>
@@ -278,7 +279,7 @@ int lane_start(const struct lane_config *config, struct lane **ret_lane, struct 
     opbatch_init(&lane->ops);
     lane->refresh = refresh_new(config->plan, config->source_uri, config->source_app);
     int rc = writer_new(&lane->config.writer, &lane->writer, err);
-    if (rc == 0 && pthread_create(&lane->thread, NULL, lane_main, lane) != 0)
+    if (rc == 0 && !thread_start(&lane->thread, lane_main, lane))
         rc = err_set(err, ERR_INTERNAL, "cannot start a thread for lane %zu", config->number);
     if (rc < 0) {
         lane_free(lane);

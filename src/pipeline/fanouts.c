@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/thread.h"
 #include "map/document.h"
 #include "pipeline/keyblob.h"
 #include "pipeline/lookup.h"
@@ -287,7 +288,7 @@ int fanouts_start(const struct fanouts_config *config, struct fanouts **ret_fano
     keylist_init(&f->keys);
     buf_init(&f->identity, 1024 * 1024);
     buf_init(&f->cursor, CURSOR_BYTES);
-    if (pthread_create(&f->thread, NULL, fanouts_main, f) != 0) {
+    if (!thread_start(&f->thread, fanouts_main, f)) {
         fanouts_free(f);
         return err_set(err, ERR_INTERNAL, "cannot start the thread of fan-outs");
     }

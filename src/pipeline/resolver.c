@@ -3,6 +3,7 @@
 #include "base/backoff.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/thread.h"
 #include "db/mongo.h"
 #include "map/document.h"
 #include "pipeline/keyblob.h"
@@ -284,7 +285,7 @@ int resolver_start(const struct resolver_config *config, struct resolver **ret_r
     keylist_init(&r->keys);
     buf_init(&r->identity, 1024 * 1024);
     buf_init(&r->blobs, 2 * RESOLVE_BATCH_MAX);
-    if (pthread_create(&r->thread, NULL, resolver_main, r) != 0) {
+    if (!thread_start(&r->thread, resolver_main, r)) {
         resolver_free(r);
         return err_set(err, ERR_INTERNAL, "cannot start the resolver's thread");
     }

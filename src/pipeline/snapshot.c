@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "base/thread.h"
 #include "pipeline/keyblob.h"
 #include "pipeline/run.h"
 #include "source/assemble.h"
@@ -370,7 +371,7 @@ static int start_worker(struct snapshot *s, struct worker *w, size_t number, str
     pthread_mutex_lock(&s->lock);
     s->live_workers++;
     pthread_mutex_unlock(&s->lock);
-    if (pthread_create(&w->thread, NULL, worker_main, w) != 0) {
+    if (!thread_start(&w->thread, worker_main, w)) {
         s->live_workers--;
         return err_set(err, ERR_INTERNAL, "cannot start a snapshot thread");
     }

@@ -1,0 +1,26 @@
+#include "base/thread.h"
+
+#include "base/mem.h"
+#include "base/stop.h"
+
+struct start {
+    void *(*main)(void *);
+    void *argument;
+    struct stop_scope *scope;
+};
+
+static void *thread_main(void *argument) {
+    struct start start = *(struct start *)argument;
+    free(argument);
+    stop_scope_enter(start.scope);
+    return start.main(start.argument);
+}
+
+bool thread_start(pthread_t *ret_thread, void *(*main)(void *), void *argument) {
+    struct start *start = mem_alloc(sizeof *start);
+    *start = (struct start){.main = main, .argument = argument, .scope = stop_scope_current()};
+    if (pthread_create(ret_thread, NULL, thread_main, start) == 0)
+        return true;
+    free(start);
+    return false;
+}

@@ -1,0 +1,15 @@
+/*
+ * Threads that belong where they were made: the new thread is in the stop scope of its maker.
+ */
+#ifndef BANYAN_BASE_THREAD_H
+#define BANYAN_BASE_THREAD_H
+
+#include "base/compiler.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* False: the system has no room for another thread. */
+bool thread_start(pthread_t *ret_thread, void *(*main)(void *), void *argument) must_check;
+
+#endif
