@@ -29,43 +29,43 @@ static void add_hex(struct buf *out, const char *bytes, size_t len) {
 static void collection_json(struct json_out *j, const struct state_collection *c) {
     _cleanup_(buf_release) struct buf next = {.max = 4 * STATE_NAME_MAX};
     status_next_step(c, &next);
-    render_json_open(j, NULL, '{');
-    render_json_text(j, "kind", "collection");
-    render_json_text(j, "pipeline", c->pipeline);
-    render_json_text(j, "module", c->module);
-    render_json_text(j, "collection", c->name);
-    render_json_text(j, "reason", c->error);
-    render_json_text(j, "lsn", c->error_lsn ? lsn_format(c->error_lsn).text : NULL);
-    render_json_text(j, "next", buf_text(&next));
-    render_json_close(j, '}');
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "kind", "collection");
+    json_out_text(j, "pipeline", c->pipeline);
+    json_out_text(j, "module", c->module);
+    json_out_text(j, "collection", c->name);
+    json_out_text(j, "reason", c->error);
+    json_out_text(j, "lsn", c->error_lsn ? lsn_format(c->error_lsn).text : NULL);
+    json_out_text(j, "next", buf_text(&next));
+    json_out_close(j, '}');
 }
 
 static void change_json(struct json_out *j, const struct state_parked *p) {
     _cleanup_(buf_release) struct buf key = {.max = 64 * 1024 * 1024};
     add_hex(&key, p->key, p->key_len);
-    render_json_open(j, NULL, '{');
-    render_json_text(j, "kind", "change");
-    render_json_text(j, "pipeline", p->pipeline);
-    render_json_text(j, "collection", p->collection);
-    render_json_text(j, "key", buf_text(&key));
-    render_json_text(j, "reason", p->reason);
-    render_json_int(j, "code", p->code);
-    render_json_text(j, "first_lsn", lsn_format(p->first_lsn).text);
-    render_json_text(j, "last_lsn", lsn_format(p->last_lsn).text);
-    render_json_close(j, '}');
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "kind", "change");
+    json_out_text(j, "pipeline", p->pipeline);
+    json_out_text(j, "collection", p->collection);
+    json_out_text(j, "key", buf_text(&key));
+    json_out_text(j, "reason", p->reason);
+    json_out_int(j, "code", p->code);
+    json_out_text(j, "first_lsn", lsn_format(p->first_lsn).text);
+    json_out_text(j, "last_lsn", lsn_format(p->last_lsn).text);
+    json_out_close(j, '}');
 }
 
 static void show_json(const struct parked *p, struct buf *out) {
     struct json_out j;
-    render_json_begin(&j, out);
-    render_json_open(&j, NULL, '[');
+    json_out_begin(&j, out);
+    json_out_open(&j, NULL, '[');
     for (size_t i = 0; i < p->collection_count; i++)
         if (p->collections[i].phase == STATE_STOPPED)
             collection_json(&j, &p->collections[i]);
     for (size_t i = 0; i < p->change_count; i++)
         change_json(&j, &p->changes[i]);
-    render_json_close(&j, ']');
-    render_json_end(&j);
+    json_out_close(&j, ']');
+    json_out_end(&j);
 }
 
 /* ---- text ---- */

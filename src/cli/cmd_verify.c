@@ -79,16 +79,16 @@ static void show_progress(void *context, const struct verify_progress *p) {
 
 static void add_json(struct buf *out, const struct verify_difference *v) {
     struct json_out j;
-    render_json_begin(&j, out);
-    render_json_open(&j, NULL, '{');
-    render_json_text(&j, "collection", v->collection);
-    render_json_text(&j, "_id", v->id);
-    render_json_text(&j, "path", v->path);
-    render_json_text(&j, "kind", v->kind);
-    render_json_text(&j, "sql", v->sql);
-    render_json_text(&j, "mongodb", v->mongodb);
-    render_json_close(&j, '}');
-    render_json_end(&j);
+    json_out_begin(&j, out);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "collection", v->collection);
+    json_out_text(&j, "_id", v->id);
+    json_out_text(&j, "path", v->path);
+    json_out_text(&j, "kind", v->kind);
+    json_out_text(&j, "sql", v->sql);
+    json_out_text(&j, "mongodb", v->mongodb);
+    json_out_close(&j, '}');
+    json_out_end(&j);
 }
 
 static void add_text(struct buf *out, const struct verify_difference *v) {
@@ -146,19 +146,19 @@ static void add_totals(struct buf *out, const struct verify_totals *t, bool json
         return;
     }
     struct json_out j;
-    render_json_begin(&j, out);
-    render_json_open(&j, NULL, '{');
-    render_json_bool(&j, "equal", rc == 0);
-    render_json_int(&j, "collections", t->collections);
-    render_json_int(&j, "compared", t->compared);
-    render_json_int(&j, "different", t->different);
-    render_json_int(&j, "unsettled", t->unsettled);
-    render_json_int(&j, "decoder", t->decoder);
-    render_json_int(&j, "repaired", t->repaired);
-    render_json_int(&j, "not_ready", t->not_ready);
-    render_json_bool(&j, "run_is_live", t->run_is_live);
-    render_json_close(&j, '}');
-    render_json_end(&j);
+    json_out_begin(&j, out);
+    json_out_open(&j, NULL, '{');
+    json_out_bool(&j, "equal", rc == 0);
+    json_out_int(&j, "collections", t->collections);
+    json_out_int(&j, "compared", t->compared);
+    json_out_int(&j, "different", t->different);
+    json_out_int(&j, "unsettled", t->unsettled);
+    json_out_int(&j, "decoder", t->decoder);
+    json_out_int(&j, "repaired", t->repaired);
+    json_out_int(&j, "not_ready", t->not_ready);
+    json_out_bool(&j, "run_is_live", t->run_is_live);
+    json_out_close(&j, '}');
+    json_out_end(&j);
 }
 
 static int finish(struct display *d, const struct verify_totals *t, int rc, struct err *err) {

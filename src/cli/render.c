@@ -1,60 +1,7 @@
 #include "cli/render.h"
 
-#include "base/json_text.h"
-
-#include <assert.h>
 #include <inttypes.h>
 #include <time.h>
-
-void render_json_begin(struct json_out *j, struct buf *out) {
-    *j = (struct json_out){.out = out};
-}
-
-static void start(struct json_out *j, const char *name) {
-    if (j->comma)
-        buf_add_char(j->out, ',');
-    j->comma = true;
-    if (!name)
-        return;
-    json_text_string(j->out, span_of(name));
-    buf_add_char(j->out, ':');
-}
-
-void render_json_open(struct json_out *j, const char *name, char bracket) {
-    start(j, name);
-    buf_add_char(j->out, bracket);
-    j->comma = false;
-    j->depth++;
-}
-
-void render_json_close(struct json_out *j, char bracket) {
-    buf_add_char(j->out, bracket);
-    j->comma = true;
-    j->depth--;
-}
-
-void render_json_text(struct json_out *j, const char *name, const char *text) {
-    start(j, name);
-    if (text)
-        json_text_string(j->out, span_of(text));
-    else
-        buf_add_text(j->out, "null");
-}
-
-void render_json_int(struct json_out *j, const char *name, int64_t v) {
-    start(j, name);
-    buf_printf(j->out, "%" PRId64, v);
-}
-
-void render_json_bool(struct json_out *j, const char *name, bool v) {
-    start(j, name);
-    buf_add_text(j->out, v ? "true" : "false");
-}
-
-void render_json_end(struct json_out *j) {
-    assert(j->depth == 0);
-    buf_add_char(j->out, '\n');
-}
 
 void render_clean(struct buf *out, const char *text) {
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {

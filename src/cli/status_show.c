@@ -116,35 +116,35 @@ void status_text(const struct status *s, struct buf *out) {
 static void time_json(struct json_out *j, const char *name, int64_t wall_us) {
     _cleanup_(buf_release) struct buf text = {.max = 64};
     render_time(&text, wall_us);
-    render_json_text(j, name, wall_us ? buf_text(&text) : NULL);
+    json_out_text(j, name, wall_us ? buf_text(&text) : NULL);
 }
 
 static void lsn_json(struct json_out *j, const char *name, lsn_t lsn) {
-    render_json_text(j, name, lsn ? lsn_format(lsn).text : NULL);
+    json_out_text(j, name, lsn ? lsn_format(lsn).text : NULL);
 }
 
 static void collection_json(struct json_out *j, const struct status_collection *c) {
     const struct state_collection *stored = &c->stored;
-    render_json_open(j, NULL, '{');
-    render_json_text(j, "name", stored->name);
-    render_json_text(j, "module", stored->module);
-    render_json_text(j, "phase", state_phase_name(stored->phase));
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "name", stored->name);
+    json_out_text(j, "module", stored->module);
+    json_out_text(j, "phase", state_phase_name(stored->phase));
     time_json(j, "phase_time", stored->changed_us);
-    render_json_int(j, "documents_copied", stored->documents);
+    json_out_int(j, "documents_copied", stored->documents);
     if (c->estimated >= 0)
-        render_json_int(j, "documents_estimated", c->estimated);
+        json_out_int(j, "documents_estimated", c->estimated);
     if (stored->phase == STATE_CATCHING_UP)
         lsn_json(j, "catch_up_lsn", stored->catch_up_lsn);
-    render_json_int(j, "fanouts", c->fanouts.count);
-    render_json_int(j, "fanout_documents", c->fanouts.documents);
+    json_out_int(j, "fanouts", c->fanouts.count);
+    json_out_int(j, "fanout_documents", c->fanouts.documents);
     if (stored->phase == STATE_STOPPED) {
         _cleanup_(buf_release) struct buf next = {.max = 4 * STATE_NAME_MAX};
         status_next_step(stored, &next);
-        render_json_text(j, "error", stored->error);
+        json_out_text(j, "error", stored->error);
         lsn_json(j, "error_lsn", stored->error_lsn);
-        render_json_text(j, "next", buf_text(&next));
+        json_out_text(j, "next", buf_text(&next));
     }
-    render_json_close(j, '}');
+    json_out_close(j, '}');
 }
 
 static void pipeline_json(struct json_out *j, const struct status *s,
@@ -152,53 +152,53 @@ static void pipeline_json(struct json_out *j, const struct status *s,
     static const char *const slot_states[] = {"none", "intent", "created"};
     const struct state_counters *n = &p->stored.counters;
     int64_t lag = status_lag(s, &p->stored);
-    render_json_open(j, NULL, '{');
-    render_json_text(j, "name", p->stored.name);
-    render_json_text(j, "slot", p->stored.slot);
-    render_json_text(j, "slot_state", slot_states[p->stored.slot_state]);
-    render_json_text(j, "publication", p->stored.publication);
-    render_json_bool(j, "running", p->running);
-    render_json_text(j, "holder", p->holder);
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "name", p->stored.name);
+    json_out_text(j, "slot", p->stored.slot);
+    json_out_text(j, "slot_state", slot_states[p->stored.slot_state]);
+    json_out_text(j, "publication", p->stored.publication);
+    json_out_bool(j, "running", p->running);
+    json_out_text(j, "holder", p->holder);
     lsn_json(j, "checkpoint", p->stored.checkpoint);
     time_json(j, "checkpoint_time", p->stored.checkpoint_us);
-    render_json_bool(j, "source_reachable", s->reachable);
+    json_out_bool(j, "source_reachable", s->reachable);
     if (lag >= 0)
-        render_json_int(j, "lag_bytes", lag);
-    render_json_int(j, "requests", p->requests);
-    render_json_int(j, "changes", n->received);
-    render_json_int(j, "written", n->written);
-    render_json_int(j, "deleted", n->deleted);
-    render_json_int(j, "refreshed", n->refreshed);
-    render_json_open(j, "collections", '[');
+        json_out_int(j, "lag_bytes", lag);
+    json_out_int(j, "requests", p->requests);
+    json_out_int(j, "changes", n->received);
+    json_out_int(j, "written", n->written);
+    json_out_int(j, "deleted", n->deleted);
+    json_out_int(j, "refreshed", n->refreshed);
+    json_out_open(j, "collections", '[');
     for (size_t i = 0; i < p->collection_count; i++)
         collection_json(j, &p->collections[i]);
-    render_json_close(j, ']');
-    render_json_close(j, '}');
+    json_out_close(j, ']');
+    json_out_close(j, '}');
 }
 
 void status_json(const struct status *s, struct buf *out) {
     struct json_out j;
-    render_json_begin(&j, out);
-    render_json_open(&j, NULL, '{');
-    render_json_text(&j, "state", s->state_path);
-    render_json_open(&j, "source", '{');
-    render_json_bool(&j, "reachable", s->reachable);
+    json_out_begin(&j, out);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "state", s->state_path);
+    json_out_open(&j, "source", '{');
+    json_out_bool(&j, "reachable", s->reachable);
     if (s->reachable) {
         lsn_json(&j, "lsn", s->source_end);
-        render_json_text(&j, "system_identifier", s->system_id);
+        json_out_text(&j, "system_identifier", s->system_id);
     } else if (s->problem[0]) {
-        render_json_text(&j, "error", s->problem);
+        json_out_text(&j, "error", s->problem);
     }
-    render_json_close(&j, '}');
-    render_json_open(&j, "pipelines", '[');
+    json_out_close(&j, '}');
+    json_out_open(&j, "pipelines", '[');
     for (size_t i = 0; i < s->pipeline_count; i++)
         pipeline_json(&j, s, &s->pipelines[i]);
-    render_json_close(&j, ']');
-    render_json_open(&j, "not_started", '[');
+    json_out_close(&j, ']');
+    json_out_open(&j, "not_started", '[');
     for (size_t i = 0; i < s->not_started_count; i++)
-        render_json_text(&j, NULL, s->not_started[i]);
-    render_json_close(&j, ']');
-    render_json_int(&j, "parked", s->parked);
-    render_json_close(&j, '}');
-    render_json_end(&j);
+        json_out_text(&j, NULL, s->not_started[i]);
+    json_out_close(&j, ']');
+    json_out_int(&j, "parked", s->parked);
+    json_out_close(&j, '}');
+    json_out_end(&j);
 }
