@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x42616e79 /* "Bany": tells `file` and us whose SQLite file this is */
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define OPEN_ATTEMPTS 5
 #define OPEN_WAIT_US 50000
 #define BUSY_WAIT_MS 10000
@@ -19,23 +19,16 @@ static const char schema_1[] = {
 #include "state/schema.sql.inc"
     , 0};
 
-/* Version 1 had the table, and nothing used it. */
-static const char schema_2[] = "DROP TABLE fanout;"
-                               "CREATE TABLE fanout ("
-                               "    id INTEGER PRIMARY KEY AUTOINCREMENT,"
-                               "    pipeline TEXT NOT NULL,"
-                               "    collection TEXT NOT NULL,"
-                               "    path TEXT NOT NULL,"
-                               "    kind INTEGER NOT NULL,"
-                               "    key BLOB NOT NULL,"
-                               "    running INTEGER NOT NULL DEFAULT 0,"
-                               "    cursor BLOB,"
-                               "    documents INTEGER NOT NULL DEFAULT 0,"
-                               "    UNIQUE (pipeline, collection, path, kind, key, running)"
-                               ") STRICT;";
+static const char schema_2[] = {
+#include "state/schema_2.sql.inc"
+    , 0};
+
+static const char schema_3[] = {
+#include "state/schema_3.sql.inc"
+    , 0};
 
 /* steps[v] leads from version v to v + 1. A step that was released is never changed. */
-static const char *const steps[SCHEMA_VERSION] = {schema_1, schema_2};
+static const char *const steps[SCHEMA_VERSION] = {schema_1, schema_2, schema_3};
 
 static int exec(struct state *s, const char *sql, struct err *err) {
     int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);

@@ -248,4 +248,31 @@ int state_verify_put(struct state *s, const char *pipeline, const struct state_v
 int state_verify_delete(struct state *s, const char *pipeline, const char *collection,
                         struct err *err) must_check;
 
+/* ---- what people set while a daemon runs ---- */
+
+struct state_control {
+    bool paused;
+    int64_t writes_per_second; /* -1: as configured */
+};
+/* Of a pipeline that nobody set anything for: not paused, as configured. */
+int state_control_get(struct state *s, const char *pipeline, struct state_control *ret,
+                      struct err *err) must_check;
+int state_control_set(struct state *s, const char *pipeline, const struct state_control *control,
+                      struct err *err) must_check;
+
+/* ---- the last verification of a module ---- */
+
+struct state_verification {
+    char outcome[16]; /* equal, different, failed, stopped */
+    char error[ERR_TEXT_MAX];
+    int64_t compared, different, unsettled, decoder, not_ready;
+    int64_t started_us, finished_us; /* wall clock */
+    char *differences;               /* a JSON array of the first ones */
+};
+void state_verification_clear(struct state_verification *v);
+int state_verification_put(struct state *s, const char *module, const struct state_verification *v,
+                           struct err *err) must_check;
+int state_verification_get(struct state *s, const char *module, struct state_verification *ret,
+                           bool *ret_found, struct err *err) must_check;
+
 #endif

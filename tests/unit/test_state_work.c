@@ -136,6 +136,40 @@ static void a_stop_ends_fanouts(void **state) {
     group_is(p, NULL, 0, NULL);
 }
 
+/* ---- what a daemon keeps ---- */
+
+static void what_people_set_is_kept(void **state) {
+    struct place *p = *state;
+    struct state_control c;
+    ok(p, state_control_get(p->state, "shop", &c, &p->err));
+    assert_false(c.paused);
+    assert_int_equal(c.writes_per_second, -1);
+    c = (struct state_control){.paused = true, .writes_per_second = 0};
+    ok(p, state_control_set(p->state, "shop", &c, &p->err));
+    reopen(p);
+    ok(p, state_control_get(p->state, "shop", &c, &p->err));
+    assert_true(c.paused);
+    assert_int_equal(c.writes_per_second, 0);
+}
+
+static void the_last_verification_is_kept(void **state) {
+    struct place *p = *state;
+    struct state_verification v;
+    bool found = true;
+    ok(p, state_verification_get(p->state, "shop", &v, &found, &p->err));
+    assert_false(found);
+    for (int i = 1; i <= 2; i++) {
+        v = (struct state_verification){.outcome = "different", .different = i};
+        ok(p, state_verification_put(p->state, "shop", &v, &p->err));
+    }
+    reopen(p);
+    ok(p, state_verification_get(p->state, "shop", &v, &found, &p->err));
+    assert_true(found);
+    assert_int_equal(v.different, 2);
+    assert_string_equal(v.differences, "[]");
+    state_verification_clear(&v);
+}
+
 /* ---- chunks ---- */
 
 static void chunks_keep_their_bounds(void **state) {
@@ -372,6 +406,8 @@ static const struct CMUnitTest tests[] = {
     TEST(a_fanout_that_runs_is_added_again),
     TEST(a_group_has_an_end),
     TEST(a_stop_ends_fanouts),
+    TEST(what_people_set_is_kept),
+    TEST(the_last_verification_is_kept),
     TEST(chunks_keep_their_bounds),
     TEST(a_chunk_number_is_used_once),
     TEST(requests_come_in_order_and_once),

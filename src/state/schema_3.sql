@@ -1,0 +1,20 @@
+-- What people set while a daemon runs, and must hold after it starts again.
+CREATE TABLE control (
+    pipeline TEXT PRIMARY KEY,
+    paused INTEGER NOT NULL DEFAULT 0,
+    writes_per_second INTEGER
+) STRICT;
+-- The last verification of each module that a daemon ran.
+CREATE TABLE verification (
+    module TEXT PRIMARY KEY,
+    outcome TEXT NOT NULL,
+    error TEXT NOT NULL DEFAULT '',
+    compared INTEGER NOT NULL DEFAULT 0,
+    different INTEGER NOT NULL DEFAULT 0,
+    unsettled INTEGER NOT NULL DEFAULT 0,
+    decoder INTEGER NOT NULL DEFAULT 0,
+    not_ready INTEGER NOT NULL DEFAULT 0,
+    started_us INTEGER NOT NULL,
+    finished_us INTEGER NOT NULL,
+    differences TEXT NOT NULL DEFAULT '[]'
+) STRICT;
