@@ -150,8 +150,30 @@ static void a_newer_file_is_refused_and_kept(void **state) {
     p->state = NULL;
     raw(p->file, "PRAGMA user_version = 99");
     fails(p, state_open(p->file, &p->state, &p->err), ERR_STATE, "version 99");
-    raw(p->file, "PRAGMA user_version = 1");
+    fails(p, state_open(p->file, &p->state, &p->err), ERR_STATE, "version 99");
+}
+
+static const char schema_1[] = {
+#include "state/schema.sql.inc"
+    , 0};
+
+static void an_older_file_is_brought_up_to_date(void **state) {
+    struct place *p = *state;
+    struct state_control control;
+    state_free(p->state);
+    p->state = NULL;
+    assert_int_equal(unlink(p->file), 0);
+    raw(p->file, schema_1);
+    raw(p->file, "INSERT INTO pipeline (name, slot, publication, system_id, timeline) "
+                 "VALUES ('shop', 's', 'p', '1', 1)");
+    raw(p->file, "PRAGMA application_id = 1113681529; PRAGMA user_version = 1");
     ok(p, state_open(p->file, &p->state, &p->err));
+    ok(p, state_control_get(p->state, "shop", &control, &p->err));
+    struct state_pipeline found;
+    bool is_there = false;
+    ok(p, state_pipeline_get(p->state, "shop", &found, &is_there, &p->err));
+    assert_true(is_there);
+    assert_string_equal(found.slot, "s");
 }
 
 static void a_file_of_another_program_is_not_touched(void **state) {
@@ -526,6 +548,7 @@ static const struct CMUnitTest tests[] = {
     TEST(it_is_durable_by_its_settings),
     TEST(a_file_that_is_not_there_is_not_made_to_look),
     TEST(a_newer_file_is_refused_and_kept),
+    TEST(an_older_file_is_brought_up_to_date),
     TEST(a_file_of_another_program_is_not_touched),
     TEST(a_file_that_is_no_database_is_refused),
     TEST(a_damaged_file_is_reported),
