@@ -82,7 +82,7 @@ static int start_lane(struct run *run, size_t i, struct err *err) {
                    .app_prefix = run->app_prefix,
                    .batch_operations = run->conf->target.batch_operations,
                    .seed = i + 1},
-        .rate = &run->rate,
+        .rate = run->rate,
         .queue = run->lane_queues[i],
         .events = {run, control_refused, control_is_stopped, control_wake, control_failed}};
     return lane_start(&config, &run->lanes[i], err);
@@ -310,7 +310,7 @@ static void release(struct run *run) {
     mongo_free(run->mongo);
     plan_free(run->plan);
     pg_catalog_free(run->catalog);
-    rate_release(&run->rate);
+    rate_release(&run->own_rate);
     rate_release(&run->read_rate);
     pthread_mutex_destroy(&run->lock);
     if (run->wake_fd >= 0)
@@ -333,7 +333,8 @@ int pipeline_run(const struct conf *conf, struct state *state,
     run->catalog = pg_catalog_new();
     run->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&run->lock, NULL);
-    rate_init(&run->rate, conf->target.writes_per_second);
+    rate_init(&run->own_rate, conf->target.writes_per_second);
+    run->rate = options->write_rate ? options->write_rate : &run->own_rate;
     rate_init(&run->read_rate, conf->source.snapshot_rows_per_second);
     int rc = set_names(run, err);
     if (rc == 0)

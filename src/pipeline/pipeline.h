@@ -9,6 +9,7 @@
 #define BANYAN_PIPELINE_PIPELINE_H
 
 #include "base/err.h"
+#include "base/rate.h"
 #include "conf/conf.h"
 #include "state/state.h"
 
@@ -37,6 +38,8 @@ struct pipeline_options {
     bool catch_up;
     bool snapshot_only;
     const char *recopy; /* collection name, "all", or NULL */
+    struct rate
+        *write_rate; /* the limit of writes, which its owner may change; NULL: as configured */
     pipeline_progress_fn progress;
     void *progress_context;
 };

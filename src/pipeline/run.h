@@ -50,7 +50,8 @@ struct run {
     struct collection_run *collections; /* as plan->collections */
     struct pg *pg;                      /* main's session to the source */
     struct mongo *mongo;                /* main's connection to the target */
-    struct rate rate;                   /* target.writes_per_second */
+    struct rate *rate;                  /* of writes: own_rate, or the caller's */
+    struct rate own_rate;               /* target.writes_per_second */
     struct rate read_rate;              /* source.snapshot.rows_per_second */
 
     struct queue *lane_queues[LEDGER_LANES_MAX];

@@ -165,7 +165,7 @@ static int claim(struct worker *w, struct chunk *ret, struct err *err) {
 /* Documents written are root rows read, so both limits count the same. */
 static int keep_rates(struct run *run, int64_t count, struct err *err) {
     int64_t now = clock_mono_us();
-    int64_t write_wait = rate_take(&run->rate, count, now);
+    int64_t write_wait = rate_take(run->rate, count, now);
     int64_t read_wait = rate_take(&run->read_rate, count, now);
     int64_t wait = write_wait > read_wait ? write_wait : read_wait;
     if (wait > 0 && stop_wait(wait))
