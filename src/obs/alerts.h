@@ -1,0 +1,126 @@
+/*
+ * Alert rules over the metrics: pure, the time is an argument.
+ *
+ * Each rule watches every series of its metric (one alert for each module, collection ...):
+ *
+ *   inactive --fails--> pending --has failed for `for`--> firing --passes--> inactive
+ *      ^                   |                     (event FIRED)     (event RESOLVED)
+ *      +------passes-------+
+ *
+ * What is compared: a gauge as it is, or its mean over the window where the rule has one; a counter
+ * as its growth a second over the window; a histogram as its 99th percentile over the window; a
+ * rate (error_rate, divergence_rate) as bad / all over the window, by Wilson's interval (95 %): it
+ * fails only when the whole interval is beyond the threshold, passes when it is not beyond by its
+ * estimate, and is inconclusive below `min_samples`: nothing changes then. A firing alert passes
+ * only at 10 % inside the threshold, so it does not flap, or when its window has no samples at all.
+ * A series that is no longer reported passes after its window, at least a minute.
+ *
+ * Owner: one thread. Times are microseconds, monotonic or wall, but always the same clock.
+ */
+#ifndef BANYAN_OBS_ALERTS_H
+#define BANYAN_OBS_ALERTS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "obs/metrics.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OBS_ALERT_RULES_MAX 200
+#define OBS_ALERTS_MAX 2000                         /* alerts of all rules; more are not watched */
+#define OBS_ALERT_WINDOW_MAX (INT64_C(86400000000)) /* a day */
+#define OBS_ALERT_NAME_MAX 64
+#define OBS_ALERT_LABELS_MAX 320 /* bytes of an alert's labels as text */
+
+/* The unit that a threshold was written in: 10000, 60s, 1%. */
+enum obs_threshold_unit { OBS_UNIT_NUMBER, OBS_UNIT_SECONDS, OBS_UNIT_PERCENT };
+
+struct obs_alert_rule {
+    char metric_name[OBS_ALERT_NAME_MAX]; /* as written: a name of the table or of the reference */
+    enum obs_metric metric;               /* a rate: the counter of what is bad */
+    bool ratio;
+    enum obs_metric of; /* a rate: the counter that, with `metric` or alone, makes all */
+    bool of_all;        /* `of` counts the bad ones too */
+    bool under;         /* fails below the threshold instead of above */
+    double threshold;   /* in the metric's unit; a rate: 0 to 1 */
+    int64_t window_us;  /* 0: as it is now */
+    int64_t for_us;
+    uint64_t min_samples;
+    char severity[16];
+};
+
+/*
+ * Fills a rule for a metric's name: of the table, or of the reference: kafka_lag (changes waiting),
+ * streaming_lag (seconds), error_rate, divergence_rate (0 to 1). Window and min_samples get their
+ * defaults (of a rate: 5 minutes and 100; of a counter or histogram: 1 minute; else none) where
+ * window_us is -1 and min_samples is 0. ERR_CONF says which of the two does not fit, with the
+ * nearest name for an unknown one; the caller adds the place.
+ */
+struct obs_alert_spec {
+    const char *metric;
+    bool under;
+    double threshold;
+    enum obs_threshold_unit unit;
+    int64_t window_us, for_us;
+    uint64_t min_samples;
+    const char *severity;
+};
+int obs_alert_rule_init(struct obs_alert_rule *rule, const struct obs_alert_spec *spec,
+                        struct err *err) must_check;
+
+enum obs_alert_state { OBS_ALERT_INACTIVE, OBS_ALERT_PENDING, OBS_ALERT_FIRING };
+enum obs_verdict { OBS_PASS, OBS_FAIL, OBS_INCONCLUSIVE };
+
+struct obs_alert {
+    const struct obs_alert_rule *rule;
+    uint64_t fingerprint;                 /* of rule and labels: the same in every process */
+    char labels[OBS_ALERT_LABELS_MAX];    /* module="shop",collection="orders" */
+    char module[OBS_LABEL_VALUE_MAX + 1]; /* "" where the metric has none */
+    char collection[OBS_LABEL_VALUE_MAX + 1];
+    enum obs_alert_state state;
+    enum obs_verdict verdict; /* of the last evaluation */
+    double value;             /* what was compared */
+    uint64_t samples;         /* of the window */
+    int64_t since_us;         /* in this state */
+    int64_t fired_us;         /* when it last became firing; 0: never */
+};
+
+enum obs_alert_event { OBS_ALERT_FIRED, OBS_ALERT_RESOLVED };
+typedef void (*obs_alert_fn)(void *context, enum obs_alert_event event,
+                             const struct obs_alert *alert);
+
+struct obs_alerts;
+/* Copies the rules. */
+struct obs_alerts *obs_alerts_new(const struct obs_alert_rule *rules, size_t count);
+void obs_alerts_free(struct obs_alerts *alerts);
+DEFINE_CLEANUP(struct obs_alerts *, obs_alerts_free)
+
+/* Looks at a page of samples and tells what changed. Every few seconds; `now_us` never goes back.
+ */
+void obs_alerts_evaluate(struct obs_alerts *alerts, const struct obs_page *page, int64_t now_us,
+                         obs_alert_fn changed, void *context);
+
+/* New rules, all at once: alerts of a rule that stays as it is keep their state; firing ones of a
+ * rule that is gone are resolved. */
+void obs_alerts_reload(struct obs_alerts *alerts, const struct obs_alert_rule *rules, size_t count,
+                       int64_t now_us, obs_alert_fn changed, void *context);
+
+size_t obs_alerts_count(const struct obs_alerts *alerts);
+/* In the order in which they were seen. Borrowed until the next evaluation or reload. */
+const struct obs_alert *obs_alerts_get(const struct obs_alerts *alerts, size_t index);
+/* Adds METRIC_ALERT_STATE. */
+void obs_alerts_sample(const struct obs_alerts *alerts, struct obs_page *page);
+
+/* "streaming lag of shop is 75 s, over 60 s for 2 minutes", without a full stop. */
+void obs_alert_words(const struct obs_alert *alert, struct buf *out);
+const char *obs_alert_state_name(enum obs_alert_state state);
+
+/* Wilson's score interval of `bad` out of `all`, 95 %: the ends of where the true rate is. */
+struct obs_interval {
+    double low, high;
+};
+struct obs_interval obs_wilson(uint64_t bad, uint64_t all);
+
+#endif
