@@ -72,7 +72,12 @@ static int send_ops(struct lane *lane, size_t c, struct err *err) {
     if (wait > 0)
         (void)stop_forced_wait(wait);
     struct target_op *ops = opbatch_ops(b);
+    int64_t began = clock_mono_us();
     rc = writer_write(lane->writer, collection(lane, c)->name, ops, b->count, err);
+    if (lane->config.live) {
+        obs_histogram_add(&lane->config.live->apply_us, clock_mono_us() - began);
+        obs_histogram_add(&lane->config.live->batch_operations, (int64_t)b->count);
+    }
     for (size_t i = 0; rc == 0 && i < b->count; i++) {
         count_outcome(lane, &ops[i]);
         if (ops[i].outcome == TARGET_MISSING)
@@ -321,5 +326,6 @@ struct lane_counters lane_counters(const struct lane *lane) {
     return (struct lane_counters){.changes = atomic_load(&lane->changes),
                                   .written = atomic_load(&lane->written),
                                   .deleted = atomic_load(&lane->deleted),
-                                  .refreshed = atomic_load(&lane->refreshed)};
+                                  .refreshed = atomic_load(&lane->refreshed),
+                                  .retries = writer_stats(lane->writer).retries};
 }

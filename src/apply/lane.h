@@ -9,6 +9,7 @@
 #define BANYAN_APPLY_LANE_H
 
 #include "apply/change.h"
+#include "apply/live.h"
 #include "apply/writer.h"
 #include "base/queue.h"
 #include "base/rate.h"
@@ -31,12 +32,14 @@ struct lane_config {
     const char *source_app;
     struct writer_config writer;
     struct rate *rate;
+    struct apply_live *live; /* NULL: nobody looks */
     struct queue *queue;
     struct lane_events events;
 };
 
 struct lane_counters {
     uint64_t changes, written, deleted, refreshed;
+    uint64_t retries; /* of writes */
 };
 
 struct lane;

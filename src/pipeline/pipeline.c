@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 /* Between the receiver and a lane, or the resolver: enough to keep them busy, bounded in bytes. */
-#define QUEUE_ITEMS 64
 #define QUEUE_BYTES ((size_t)2 * 1024 * 1024)
 #define REFRESH_WAIT_US 1000
 
@@ -83,6 +82,7 @@ static int start_lane(struct run *run, size_t i, struct err *err) {
                    .batch_operations = run->conf->target.batch_operations,
                    .seed = i + 1},
         .rate = run->rate,
+        .live = run->options->live,
         .queue = run->lane_queues[i],
         .events = {run, control_refused, control_is_stopped, control_wake, control_failed}};
     return lane_start(&config, &run->lanes[i], err);

@@ -8,6 +8,7 @@
 #ifndef BANYAN_PIPELINE_PIPELINE_H
 #define BANYAN_PIPELINE_PIPELINE_H
 
+#include "apply/live.h"
 #include "base/err.h"
 #include "base/rate.h"
 #include "conf/conf.h"
@@ -26,10 +27,12 @@ struct pipeline_progress {
     int64_t documents_expected; /* of the snapshot; -1: unknown */
     int64_t changes;            /* received from the log in this run */
     int64_t written, deleted, refreshed;
-    int64_t lag_bytes;  /* received but not confirmed, and not received yet */
-    int64_t lag_us;     /* age of the newest commit received; 0 when idle */
-    uint64_t confirmed; /* lsn */
-    bool catching_up;   /* some collection may still hold values older than its rows */
+    int64_t lag_bytes;          /* received but not confirmed, and not received yet */
+    int64_t lag_us;             /* age of the newest commit received; 0 when idle */
+    uint64_t confirmed;         /* lsn */
+    int64_t retries;            /* of writes, in this run */
+    int64_t queued, queue_room; /* batches that wait for lanes, and how many can */
+    bool catching_up;           /* some collection may still hold values older than its rows */
 };
 typedef void (*pipeline_progress_fn)(void *context, const struct pipeline_progress *progress);
 
@@ -40,6 +43,7 @@ struct pipeline_options {
     const char *recopy; /* collection name, "all", or NULL */
     struct rate
         *write_rate; /* the limit of writes, which its owner may change; NULL: as configured */
+    struct apply_live *live; /* NULL: nobody looks */
     pipeline_progress_fn progress;
     void *progress_context;
 };

@@ -22,6 +22,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Batches between the receiver and a lane, or the resolver: enough to keep them busy. */
+#define QUEUE_ITEMS 64
+
 /* The fan-outs that the log up to some position left behind; read once the ledger has passed it. */
 struct fanout_mark {
     bool taken;

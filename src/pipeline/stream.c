@@ -149,6 +149,11 @@ static void report(struct stream *s) {
         p.lag_bytes = (int64_t)(s->server_end - s->run->confirmed);
     if (!ledger_is_empty(s->ledger) && s->commit_time_us)
         p.lag_us = clock_wall_us() - s->commit_time_us;
+    for (size_t i = 0; i < s->run->lane_count; i++) {
+        p.retries += (int64_t)lane_counters(s->run->lanes[i]).retries;
+        p.queued += (int64_t)queue_length(s->run->lane_queues[i]);
+        p.queue_room += QUEUE_ITEMS;
+    }
     for (size_t i = 0; i < s->run->plan->collection_count; i++)
         p.catching_up |= s->run->collections[i].phase == STATE_CATCHING_UP;
     o->progress(o->progress_context, &p);
