@@ -163,9 +163,22 @@ struct conf_target {
     int64_t writes_per_second; /* 0: no limit */
 };
 
+/* What `banyan serve` offers, and to whom. */
+struct conf_serve {
+    const char *listen; /* address:port */
+    struct conf_at listen_at;
+    const char *token_viewer, *token_operator, *token_evaluate; /* secrets; NULL: none */
+    const char *tls_cert, *tls_key, *tls_client_ca;             /* files; NULL: none */
+    bool insecure;
+    struct conf_list hosts;
+    const char *ofrep_listen; /* NULL: no listener of its own */
+    struct conf_list ofrep_origins;
+};
+
 struct conf {
     const char *file; /* as given: the prefix of every error */
     const char *state;
+    struct conf_serve serve;
     struct conf_source source;
     struct conf_target target;
     struct conf_types types;

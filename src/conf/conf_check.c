@@ -41,6 +41,32 @@ const char *conf_check_publication(const char *value) {
     return strlen(value) > 63 ? "must have at most 63 bytes" : NULL;
 }
 
+/* 127.0.0.1:8420, [::1]:8420: an address, not a name, so that it cannot change its meaning. */
+const char *conf_check_listen(const char *value) {
+    const char *colon = strrchr(value, ':');
+    size_t host = colon ? (size_t)(colon - value) : 0;
+    bool v6 = value[0] == '[' && host > 1 && value[host - 1] == ']';
+    bool v4 = host > 0 && strspn(value, "0123456789.") == host;
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    if ((!v4 && !v6) || digits == 0 || digits > 5 || colon[1 + digits] ||
+        strtol(colon + 1, NULL, 10) > 65535)
+        return "must be an address and a port, as 127.0.0.1:8420 or [::1]:8420";
+    return NULL;
+}
+
+#define TOKEN_MIN 16
+#define TOKEN_MAX 512
+
+const char *conf_check_token(const char *value) {
+    size_t len = strlen(value);
+    if (len < TOKEN_MIN || len > TOKEN_MAX)
+        return "must have 16 to 512 characters; `openssl rand -hex 32` makes a good one";
+    for (size_t i = 0; i < len; i++)
+        if (value[i] <= ' ' || value[i] > '~')
+            return "must be printable ASCII without spaces";
+    return NULL;
+}
+
 /* MongoDB manual, "MongoDB Limits and Thresholds", "Naming Restrictions". */
 const char *conf_check_database(const char *value) {
     size_t len = strlen(value);

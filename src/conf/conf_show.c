@@ -38,9 +38,12 @@ static void show_absent(struct emit *e, const struct conf_key *key) {
         emit_comment(e, key->name, key->otherwise);
 }
 
+/* As long as the shortest token, so that what is shown can be read back. */
+#define SECRET_SHOWN "****************"
+
 static void show_text(struct emit *e, const struct conf_key *key, const char *text) {
     if (text)
-        emit_text(e, key->name, text);
+        emit_text(e, key->name, key->flags & KEY_SECRET ? SECRET_SHOWN : text);
     else
         show_absent(e, key);
 }
@@ -262,7 +265,25 @@ static void show_always(struct emit *e) {
     emit_close(e);
 }
 
+/* Nothing in the section is set, and nothing in it has a default. */
+static bool is_unset(enum conf_scope scope, const void *base) {
+    size_t count;
+    const struct conf_key *key = conf_keys(scope, &count);
+    for (size_t i = 0; i < count; i++) {
+        const void *field = field_at(base, &key[i]);
+        bool unset = (key[i].kind == KIND_TEXT && !*(const char *const *)field) ||
+                     (key[i].kind == KIND_LIST && ((const struct conf_list *)field)->at.line == 0);
+        if (!unset)
+            return false;
+    }
+    return true;
+}
+
 static void show_section(struct emit *e, const struct conf_key *key, const void *base) {
+    if (is_unset(key->child, base)) {
+        show_absent(e, key);
+        return;
+    }
     emit_map(e, key->name, false);
     if (key->child == SCOPE_TARGET)
         show_always(e);
