@@ -44,6 +44,7 @@ int cmd_config_show(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
 const struct option_spec *cmd_run_options(void);
+int cmd_serve(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err);
 const struct option_spec *cmd_verify_options(void);

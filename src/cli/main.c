@@ -20,6 +20,8 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err);
 static const struct command commands[] = {
     {"run", "MODULE|all", "copy what is not copied yet, then stream changes until stopped",
      NEEDS_CONF | NEEDS_MONGO, cmd_run, cmd_run_options},
+    {"serve", "", "run every module, the admin API, the dashboard and flags, until stopped",
+     NEEDS_CONF | NEEDS_MONGO, cmd_serve, NULL},
     {"verify", "MODULE|all", "compare every document with its rows, while both change",
      NEEDS_CONF | NEEDS_MONGO, cmd_verify, cmd_verify_options},
     {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, NULL},
