@@ -37,15 +37,18 @@
 /* The unit that a threshold was written in: 10000, 60s, 1%. */
 enum obs_threshold_unit { OBS_UNIT_NUMBER, OBS_UNIT_SECONDS, OBS_UNIT_PERCENT };
 
+enum obs_alert_kind { OBS_RULE_GAUGE, OBS_RULE_COUNTER, OBS_RULE_HISTOGRAM, OBS_RULE_RATE };
+
 struct obs_alert_rule {
-    char metric_name[OBS_ALERT_NAME_MAX]; /* as written: a name of the table or of the reference */
-    enum obs_metric metric;               /* a rate: the counter of what is bad */
-    bool ratio;
-    enum obs_metric of; /* a rate: the counter that, with `metric` or alone, makes all */
-    bool of_all;        /* `of` counts the bad ones too */
-    bool under;         /* fails below the threshold instead of above */
-    double threshold;   /* in the metric's unit; a rate: 0 to 1 */
-    int64_t window_us;  /* 0: as it is now */
+    char metric_name[OBS_ALERT_NAME_MAX]; /* as written: of the table or of the reference */
+    char name[OBS_ALERT_NAME_MAX * 2];    /* "streaming_lag > 60": what makes it this rule */
+    enum obs_alert_kind kind;
+    enum obs_metric metric; /* of a rate: the counter of what is bad */
+    enum obs_metric of;     /* of a rate: what makes all; of a histogram its count */
+    bool of_all;            /* `of` counts the bad ones too */
+    bool under;             /* fails below the threshold instead of above */
+    double threshold;       /* in the metric's unit; of a rate from 0 to 1 */
+    int64_t window_us;      /* 0: as it is now */
     int64_t for_us;
     uint64_t min_samples;
     char severity[16];
@@ -53,10 +56,10 @@ struct obs_alert_rule {
 
 /*
  * Fills a rule for a metric's name: of the table, or of the reference: kafka_lag (changes waiting),
- * streaming_lag (seconds), error_rate, divergence_rate (0 to 1). Window and min_samples get their
- * defaults (of a rate: 5 minutes and 100; of a counter or histogram: 1 minute; else none) where
- * window_us is -1 and min_samples is 0. ERR_CONF says which of the two does not fit, with the
- * nearest name for an unknown one; the caller adds the place.
+ * streaming_lag (seconds), error_rate (failures out of attempts to write), divergence_rate
+ * (documents found different out of those compared). A window of -1 and a min_samples of -1 stand
+ * for the defaults: 5 minutes and 100 for a rate, 1 minute and 1 for a counter, 5 minutes and 20
+ * for a histogram, none for a gauge. ERR_CONF says what does not fit; the caller adds the place.
  */
 struct obs_alert_spec {
     const char *metric;
@@ -64,8 +67,8 @@ struct obs_alert_spec {
     double threshold;
     enum obs_threshold_unit unit;
     int64_t window_us, for_us;
-    uint64_t min_samples;
-    const char *severity;
+    int64_t min_samples;
+    const char *severity; /* NULL: high */
 };
 int obs_alert_rule_init(struct obs_alert_rule *rule, const struct obs_alert_spec *spec,
                         struct err *err) must_check;

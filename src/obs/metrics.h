@@ -30,6 +30,7 @@
 #define OBS_PAGE_MAX (16 * 1024 * 1024) /* bytes of label values of one page */
 #define OBS_LABELS_MAX 4                /* of one metric */
 #define OBS_LABEL_VALUE_MAX 256         /* bytes; longer ones are cut at a character */
+#define OBS_BOUNDS_MAX 24               /* of one histogram on a page */
 
 enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
 
@@ -38,104 +39,112 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
  * a tenant, a path or a document), help. A histogram of seconds is fed with microseconds; one
  * without a unit with counts.
  */
+#define OBS_L(...)                                                                                 \
+    { __VA_ARGS__ }
 #define OBS_METRICS(X)                                                                             \
-    X(BUILD_INFO, "banyan_build_info", OBS_INFO, "", "version", "The running version; always 1.")  \
-    X(PROCESS_START, "banyan_process_start_time_seconds", OBS_GAUGE, "seconds", "",                \
+    X(BUILD_INFO, "banyan_build_info", OBS_INFO, "", OBS_L("version"),                             \
+      "The running version; always 1.")                                                            \
+    X(PROCESS_START, "banyan_process_start_time_seconds", OBS_GAUGE, "seconds", OBS_L(),           \
       "When the process started, since 1970-01-01 UTC.")                                           \
-    X(PROCESS_CPU, "banyan_process_cpu_seconds_total", OBS_COUNTER, "seconds", "",                 \
+    X(PROCESS_CPU, "banyan_process_cpu_seconds_total", OBS_COUNTER, "seconds", OBS_L(),            \
       "Processor time used, user and system.")                                                     \
-    X(PROCESS_RESIDENT, "banyan_process_resident_memory_bytes", OBS_GAUGE, "bytes", "",            \
+    X(PROCESS_RESIDENT, "banyan_process_resident_memory_bytes", OBS_GAUGE, "bytes", OBS_L(),       \
       "Memory in use (VmRSS).")                                                                    \
-    X(PROCESS_PEAK, "banyan_process_peak_memory_bytes", OBS_GAUGE, "bytes", "",                    \
+    X(PROCESS_PEAK, "banyan_process_peak_memory_bytes", OBS_GAUGE, "bytes", OBS_L(),               \
       "The most memory ever in use (VmHWM).")                                                      \
-    X(PIPELINE_STATE, "banyan_pipeline_state", OBS_GAUGE, "", "module,reason",                     \
+    X(PIPELINE_STATE, "banyan_pipeline_state", OBS_GAUGE, "", OBS_L("module", "reason"),           \
       "1 for the state that the pipeline is in, 0 for the others: stopped, starting, copying, "    \
       "catching_up, streaming, paused, failed.")                                                   \
-    X(CHANGES_RECEIVED, "banyan_changes_received_total", OBS_COUNTER, "", "module",                \
+    X(CHANGES_RECEIVED, "banyan_changes_received_total", OBS_COUNTER, "", OBS_L("module"),         \
       "Changes received from the source's log.")                                                   \
-    X(CHANGES_APPLIED, "banyan_changes_applied_total", OBS_COUNTER, "", "module",                  \
+    X(CHANGES_APPLIED, "banyan_changes_applied_total", OBS_COUNTER, "", OBS_L("module"),           \
       "Changes whose writes the target has acknowledged.")                                         \
     X(DOCUMENTS_WRITTEN, "banyan_documents_written_total", OBS_COUNTER, "",                        \
-      "module,collection,operation",                                                               \
+      OBS_L("module", "collection", "operation"),                                                  \
       "Documents written, by operation: written (inserted or replaced), deleted, refreshed (read " \
       "again from the source because a joined row changed).")                                      \
-    X(LAG_BYTES, "banyan_lag_bytes", OBS_GAUGE, "bytes", "module",                                 \
+    X(LAG_BYTES, "banyan_lag_bytes", OBS_GAUGE, "bytes", OBS_L("module"),                          \
       "Bytes of the source's log that the target has not acknowledged yet.")                       \
-    X(LAG_SECONDS, "banyan_lag_seconds", OBS_GAUGE, "seconds", "module",                           \
+    X(LAG_SECONDS, "banyan_lag_seconds", OBS_GAUGE, "seconds", OBS_L("module"),                    \
       "Age of the newest commit received that is not acknowledged; 0 when idle.")                  \
-    X(LAG_CHANGES, "banyan_lag_changes", OBS_GAUGE, "", "module",                                  \
+    X(LAG_CHANGES, "banyan_lag_changes", OBS_GAUGE, "", OBS_L("module"),                           \
       "Changes received that the target has not acknowledged yet.")                                \
-    X(BATCH_OPERATIONS, "banyan_batch_operations", OBS_HISTOGRAM, "", "module",                    \
+    X(BATCH_OPERATIONS, "banyan_batch_operations", OBS_HISTOGRAM, "", OBS_L("module"),             \
       "Operations in one batch sent to the target.")                                               \
-    X(APPLY_LATENCY, "banyan_apply_latency_seconds", OBS_HISTOGRAM, "seconds", "module",           \
+    X(APPLY_LATENCY, "banyan_apply_latency_seconds", OBS_HISTOGRAM, "seconds", OBS_L("module"),    \
       "From sending a batch to its acknowledgement by the target.")                                \
-    X(RETRIES, "banyan_retries_total", OBS_COUNTER, "", "module",                                  \
+    X(RETRIES, "banyan_retries_total", OBS_COUNTER, "", OBS_L("module"),                           \
       "Attempts that were made again because source or target failed for a while.")                \
-    X(ERRORS, "banyan_errors_total", OBS_COUNTER, "", "module,reason",                             \
+    X(ERRORS, "banyan_errors_total", OBS_COUNTER, "", OBS_L("module", "reason"),                   \
       "Failures, by kind of error; those that a retry mended are counted too.")                    \
-    X(PARKED, "banyan_parked_changes", OBS_GAUGE, "", "module,collection",                         \
+    X(PARKED, "banyan_parked_changes", OBS_GAUGE, "", OBS_L("module", "collection"),               \
       "Changes set aside because the target refused them; they wait for a person.")                \
-    X(QUEUE_FILL, "banyan_queue_fill_ratio", OBS_GAUGE, "ratio", "module",                         \
+    X(QUEUE_FILL, "banyan_queue_fill_ratio", OBS_GAUGE, "ratio", OBS_L("module"),                  \
       "How full the queue between receiver and writers is, from 0 to 1.")                          \
-    X(WRITES_LIMIT, "banyan_writes_per_second_limit", OBS_GAUGE, "", "module",                     \
+    X(WRITES_LIMIT, "banyan_writes_per_second_limit", OBS_GAUGE, "", OBS_L("module"),              \
       "The limit of documents written in a second; 0: none.")                                      \
-    X(SLOT_RETAINED, "banyan_slot_wal_retained_bytes", OBS_GAUGE, "bytes", "module",               \
+    X(SLOT_RETAINED, "banyan_slot_wal_retained_bytes", OBS_GAUGE, "bytes", OBS_L("module"),        \
       "Log that the source keeps on its disk for the slot.")                                       \
-    X(SLOT_STATE, "banyan_slot_state", OBS_GAUGE, "", "module,reason",                             \
+    X(SLOT_STATE, "banyan_slot_state", OBS_GAUGE, "", OBS_L("module", "reason"),                   \
       "1 for what the source says about the slot's log (reserved, extended, unreserved, lost, "    \
       "missing), 0 for the others.")                                                               \
-    X(CHECKPOINT_POSITION, "banyan_checkpoint_position_bytes", OBS_GAUGE, "bytes", "module",       \
+    X(CHECKPOINT_POSITION, "banyan_checkpoint_position_bytes", OBS_GAUGE, "bytes",                 \
+      OBS_L("module"),                                                                             \
       "The position in the source's log before which everything is acknowledged.")                 \
-    X(CHECKPOINT_AGE, "banyan_checkpoint_age_seconds", OBS_GAUGE, "seconds", "module",             \
+    X(CHECKPOINT_AGE, "banyan_checkpoint_age_seconds", OBS_GAUGE, "seconds", OBS_L("module"),      \
       "Time since the checkpoint was stored.")                                                     \
-    X(SNAPSHOT_COPIED, "banyan_snapshot_documents_copied", OBS_GAUGE, "", "module",                \
+    X(SNAPSHOT_COPIED, "banyan_snapshot_documents_copied", OBS_GAUGE, "", OBS_L("module"),         \
       "Documents that the snapshot has copied.")                                                   \
-    X(SNAPSHOT_EXPECTED, "banyan_snapshot_documents_expected", OBS_GAUGE, "", "module",            \
+    X(SNAPSHOT_EXPECTED, "banyan_snapshot_documents_expected", OBS_GAUGE, "", OBS_L("module"),     \
       "Documents that the snapshot will have copied, by the source's estimate.")                   \
-    X(FANOUTS_WAITING, "banyan_fanouts_waiting", OBS_GAUGE, "", "module,collection",               \
+    X(FANOUTS_WAITING, "banyan_fanouts_waiting", OBS_GAUGE, "", OBS_L("module", "collection"),     \
       "Rows whose very many documents are still to be read again.")                                \
-    X(COLLECTIONS, "banyan_collections", OBS_GAUGE, "", "module,reason",                           \
+    X(COLLECTIONS, "banyan_collections", OBS_GAUGE, "", OBS_L("module", "reason"),                 \
       "Collections by phase: new, copying, catching_up, streaming, stopped.")                      \
-    X(VERIFICATION_RUNNING, "banyan_verification_running", OBS_GAUGE, "", "module",                \
+    X(VERIFICATION_RUNNING, "banyan_verification_running", OBS_GAUGE, "", OBS_L("module"),         \
       "1 while a verification runs.")                                                              \
-    X(VERIFICATION_COMPARED, "banyan_verification_compared_total", OBS_COUNTER, "", "module",      \
-      "Documents compared by verifications since the process started.")                            \
-    X(VERIFICATION_DIFFERENT, "banyan_verification_different_total", OBS_COUNTER, "", "module",    \
-      "Documents that verifications found different since the process started.")                   \
-    X(VERIFICATION_UNSETTLED, "banyan_verification_unsettled_total", OBS_COUNTER, "", "module",    \
+    X(VERIFICATION_COMPARED, "banyan_verification_compared_total", OBS_COUNTER, "",                \
+      OBS_L("module"), "Documents compared by verifications since the process started.")           \
+    X(VERIFICATION_DIFFERENT, "banyan_verification_different_total", OBS_COUNTER, "",              \
+      OBS_L("module"), "Documents that verifications found different since the process started.")  \
+    X(VERIFICATION_UNSETTLED, "banyan_verification_unsettled_total", OBS_COUNTER, "",              \
+      OBS_L("module"),                                                                             \
       "Documents that changed too often to be compared, since the process started.")               \
-    X(VERIFICATION_LAST_DIFFERENT, "banyan_verification_last_different", OBS_GAUGE, "", "module",  \
-      "Documents that the last finished verification found different.")                            \
-    X(VERIFICATION_AGE, "banyan_verification_age_seconds", OBS_GAUGE, "seconds", "module",         \
+    X(VERIFICATION_LAST_DIFFERENT, "banyan_verification_last_different", OBS_GAUGE, "",            \
+      OBS_L("module"), "Documents that the last finished verification found different.")           \
+    X(VERIFICATION_AGE, "banyan_verification_age_seconds", OBS_GAUGE, "seconds", OBS_L("module"),  \
       "Time since the last verification finished.")                                                \
-    X(FLAGS, "banyan_flags", OBS_GAUGE, "", "reason",                                              \
+    X(FLAGS, "banyan_flags", OBS_GAUGE, "", OBS_L("reason"),                                       \
       "Flags by what they are: enabled, disabled, killed, overridden, stale.")                     \
-    X(FLAGS_VERSION, "banyan_flags_version", OBS_GAUGE, "", "",                                    \
+    X(FLAGS_VERSION, "banyan_flags_version", OBS_GAUGE, "", OBS_L(),                               \
       "Version of the flags in use; it grows with every change.")                                  \
-    X(FLAGS_LOADS, "banyan_flags_loads_total", OBS_COUNTER, "", "reason",                          \
+    X(FLAGS_LOADS, "banyan_flags_loads_total", OBS_COUNTER, "", OBS_L("reason"),                   \
       "Times that flags were read: loaded, refused (the flags before stay in use).")               \
-    X(FLAG_EVALUATIONS, "banyan_flag_evaluations_total", OBS_COUNTER, "", "operation,reason",      \
+    X(FLAG_EVALUATIONS, "banyan_flag_evaluations_total", OBS_COUNTER, "",                          \
+      OBS_L("operation", "reason"),                                                                \
       "Flag evaluations, by result (on, off, other) and reason (STATIC, SPLIT, TARGETING_MATCH, "  \
       "DISABLED, DEFAULT, ERROR).")                                                                \
-    X(REDIS_UP, "banyan_redis_up", OBS_GAUGE, "", "",                                              \
+    X(REDIS_UP, "banyan_redis_up", OBS_GAUGE, "", OBS_L(),                                         \
       "1 while Redis answers; absent where none is configured.")                                   \
-    X(HTTP_REQUESTS, "banyan_http_requests_total", OBS_COUNTER, "", "route,operation,reason",      \
+    X(HTTP_REQUESTS, "banyan_http_requests_total", OBS_COUNTER, "",                                \
+      OBS_L("route", "operation", "reason"),                                                       \
       "Requests answered, by template of the route, method and class of the status (2xx ...).")    \
-    X(HTTP_LATENCY, "banyan_http_request_duration_seconds", OBS_HISTOGRAM, "seconds", "route",     \
-      "From a request's last byte to its answer.")                                                 \
-    X(HTTP_CONNECTIONS, "banyan_http_connections", OBS_GAUGE, "", "", "Open connections.")         \
-    X(HTTP_REFUSED, "banyan_http_refused_total", OBS_COUNTER, "", "reason",                        \
+    X(HTTP_LATENCY, "banyan_http_request_duration_seconds", OBS_HISTOGRAM, "seconds",              \
+      OBS_L("route"), "From a request's last byte to its answer.")                                 \
+    X(HTTP_CONNECTIONS, "banyan_http_connections", OBS_GAUGE, "", OBS_L(), "Open connections.")    \
+    X(HTTP_REFUSED, "banyan_http_refused_total", OBS_COUNTER, "", OBS_L("reason"),                 \
       "Connections and requests refused before they had a route: limit, malformed, host, ...")     \
-    X(SSE_STREAMS, "banyan_sse_streams", OBS_GAUGE, "", "", "Open streams of events.")             \
-    X(SSE_CUT, "banyan_sse_cut_total", OBS_COUNTER, "", "reason",                                  \
+    X(SSE_STREAMS, "banyan_sse_streams", OBS_GAUGE, "", OBS_L(), "Open streams of events.")        \
+    X(SSE_CUT, "banyan_sse_cut_total", OBS_COUNTER, "", OBS_L("reason"),                           \
       "Streams of events that were cut: slow readers, limit.")                                     \
-    X(ALERT_STATE, "banyan_alert_state", OBS_GAUGE, "", "module,collection,reason",                \
+    X(ALERT_STATE, "banyan_alert_state", OBS_GAUGE, "", OBS_L("module", "collection", "reason"),   \
       "Alerts by rule (reason): 0 inactive, 1 pending, 2 firing.")                                 \
-    X(ALERT_DELIVERIES, "banyan_alert_deliveries_total", OBS_COUNTER, "", "operation,reason",      \
+    X(ALERT_DELIVERIES, "banyan_alert_deliveries_total", OBS_COUNTER, "",                          \
+      OBS_L("operation", "reason"),                                                                \
       "Alerts sent, by way (webhook, command, log) and outcome (delivered, failed, dropped).")     \
-    X(ROLLUPS_WRITTEN, "banyan_rollup_minutes_total", OBS_COUNTER, "", "reason",                   \
+    X(ROLLUPS_WRITTEN, "banyan_rollup_minutes_total", OBS_COUNTER, "", OBS_L("reason"),            \
       "Minutes of the statistics kept in the state file: written, failed.")                        \
-    X(SERIES_DROPPED, "banyan_scrape_series_dropped", OBS_GAUGE, "", "",                           \
+    X(SERIES_DROPPED, "banyan_scrape_series_dropped", OBS_GAUGE, "", OBS_L(),                      \
       "Series left out of this page: given twice, or over a limit.")
 
 enum obs_metric {
@@ -150,8 +159,7 @@ struct obs_metric_info {
     enum obs_type type;
     const char *unit;
     const char *help;
-    size_t label_count;
-    const char *labels[OBS_LABELS_MAX];
+    const char *labels[OBS_LABELS_MAX + 1]; /* NULL ends them */
 };
 const struct obs_metric_info *obs_metric_info(enum obs_metric metric);
 /* OBS_METRIC_COUNT: there is none of that name. */
@@ -166,7 +174,8 @@ DEFINE_CLEANUP(struct obs_page *, obs_page_free)
 /* Forgets the samples; keeps the memory. */
 void obs_page_clear(struct obs_page *page);
 
-/* A counter, gauge or info (value 1). The number of values of labels is checked. */
+/* A counter, gauge or info (value 1). The number of values of labels is checked. A value that is
+ * not finite is "not known" and left out. */
 #define obs_sample(page, metric, value, ...)                                                       \
     obs_sample_values((page), (metric), (double)(value), OBS_VALUES(__VA_ARGS__),                  \
                       OBS_VALUE_COUNT(__VA_ARGS__))
@@ -201,5 +210,8 @@ size_t obs_page_count(const struct obs_page *page);
 void obs_page_series(const struct obs_page *page, size_t index, struct obs_series *ret);
 /* The bounds (le) of a metric's histogram, in its unit; *ret_count does not count +Inf. */
 const double *obs_metric_bounds(enum obs_metric metric, size_t *ret_count);
+/* Samples up to each bound and all (bounds + 1 numbers); returns the sum, in the metric's unit. */
+double obs_metric_cumulate(enum obs_metric metric, const struct obs_histogram *h,
+                           uint64_t *ret_cumulative);
 
 #endif
