@@ -35,15 +35,23 @@ void obs_histogram_merge(struct obs_histogram *into, const struct obs_histogram 
         store(&into->buckets[i], load(&into->buckets[i]) + load(&from->buckets[i]));
 }
 
-static uint64_t grown(uint64_t now, uint64_t before) {
-    return now >= before ? now - before : now;
+/* Counts only grow: one that is smaller was started anew, and with it all the others. */
+static bool is_anew(const struct obs_histogram *now, const struct obs_histogram *before) {
+    for (unsigned i = 0; i < OBS_HISTOGRAM_BUCKETS; i++)
+        if (load(&now->buckets[i]) < load(&before->buckets[i]))
+            return true;
+    return false;
 }
 
 void obs_histogram_since(const struct obs_histogram *now, const struct obs_histogram *before,
                          struct obs_histogram *ret) {
-    store(&ret->sum, grown(load(&now->sum), load(&before->sum)));
+    if (is_anew(now, before)) {
+        obs_histogram_copy(now, ret);
+        return;
+    }
+    store(&ret->sum, load(&now->sum) - load(&before->sum));
     for (unsigned i = 0; i < OBS_HISTOGRAM_BUCKETS; i++)
-        store(&ret->buckets[i], grown(load(&now->buckets[i]), load(&before->buckets[i])));
+        store(&ret->buckets[i], load(&now->buckets[i]) - load(&before->buckets[i]));
 }
 
 uint64_t obs_histogram_count(const struct obs_histogram *h) {
@@ -112,10 +120,12 @@ struct reader {
 /* In the shortest form only, so that equal histograms are equal blobs. */
 static uint64_t read_varint(struct reader *r) {
     uint64_t v = 0;
-    for (unsigned i = 0; i < VARINT_BYTES && r->at < r->end; i++) {
+    for (unsigned i = 0; r->at < r->end; i++) {
         unsigned char byte = *r->at++;
-        if (i == VARINT_BYTES - 1 && byte > 1)
-            break;
+        if (i == VARINT_BYTES - 1 && byte > 1) {
+            r->wrong = "a number has more than 64 bits";
+            return 0;
+        }
         v |= (uint64_t)(byte & 0x7f) << (7 * i);
         if (byte & 0x80)
             continue;
@@ -123,7 +133,7 @@ static uint64_t read_varint(struct reader *r) {
             r->wrong = "a number is longer than it needs to be";
         return v;
     }
-    r->wrong = r->at == r->end ? "it ends in the middle" : "a number has more than 64 bits";
+    r->wrong = "it ends in the middle";
     return 0;
 }
 

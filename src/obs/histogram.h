@@ -19,6 +19,7 @@
 #include "base/span.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -73,8 +74,8 @@ static inline void obs_histogram_free(struct obs_histogram *h) {
 void obs_histogram_copy(const struct obs_histogram *h, struct obs_histogram *ret);
 void obs_histogram_clear(struct obs_histogram *h);
 void obs_histogram_merge(struct obs_histogram *into, const struct obs_histogram *from);
-/* What came to `now` since `before`, an earlier copy of the same; a bucket that became smaller
- * counts as started anew. `ret` may be `before`. */
+/* What came to `now` since `before`, an earlier copy of the same; all of `now` where it was started
+ * anew meanwhile. `ret` may be `before`. */
 void obs_histogram_since(const struct obs_histogram *now, const struct obs_histogram *before,
                          struct obs_histogram *ret);
 
