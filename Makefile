@@ -41,6 +41,8 @@ format: deps ## format all C files
 docs: build ## the generated pages of docs/
 	@build/src/cli/banyan config docs >docs/configuration.md.new
 	@mv docs/configuration.md.new docs/configuration.md
+	@build/src/cli/banyan metrics docs >docs/metrics.md.new
+	@mv docs/metrics.md.new docs/metrics.md
 
 install: build ## to PREFIX (/usr/local); DESTDIR is honoured
 	@meson install -C build --no-rebuild

@@ -3,3 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 diff -u docs/configuration.md <(build/src/cli/banyan config docs)
+diff -u docs/metrics.md <(build/src/cli/banyan metrics docs)

@@ -41,6 +41,7 @@ struct command {
 
 int cmd_config_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_config_show(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_metrics_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
 const struct option_spec *cmd_run_options(void);

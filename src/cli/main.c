@@ -33,6 +33,8 @@ static const struct command commands[] = {
     {"version", "", "versions of Banyan and its libraries", NEEDS_NOTHING, cmd_version, NULL},
     {"help", "[COMMAND]", "this text, or a command's", NEEDS_NOTHING, cmd_help, NULL},
 };
+    {"metrics docs", "", "every metric of /metrics, as Markdown", NEEDS_NOTHING, cmd_metrics_docs,
+     NULL},
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
 static struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};
