@@ -39,10 +39,18 @@ static bool is_stopped(const struct lane *lane, size_t c) {
     return lane->config.events.is_stopped(lane->config.events.context, c);
 }
 
-static int refuse(struct lane *lane, size_t c, struct span identity, lsn_t lsn, int code,
-                  const char *reason, struct err *err) {
-    return lane->config.events.refused(lane->config.events.context, c, identity, lsn, code, reason,
-                                       err);
+static int refuse(struct lane *lane, size_t c, struct span identity, int code, const char *reason,
+                  struct err *err) {
+    const struct fold *fold = &lane->folds[c];
+    const uint32_t *position = identity.len ? spanmap_get(&fold->index, identity) : NULL;
+    const struct change *change = position ? &fold->items[*position - 1] : NULL;
+    const struct lane_refusal refusal = {.collection = c,
+                                         .identity = identity,
+                                         .key = change ? change->key : NULL,
+                                         .lsn = change ? change->lsn : 0,
+                                         .code = code,
+                                         .reason = reason};
+    return lane->config.events.refused(lane->config.events.context, &refusal, err);
 }
 
 /* ---- sending ---- */
@@ -83,7 +91,9 @@ static int send_ops(struct lane *lane, size_t c, struct err *err) {
         if (ops[i].outcome == TARGET_MISSING)
             want_refresh(&lane->folds[c], &ops[i]);
         else if (ops[i].outcome == TARGET_REFUSED)
-            rc = refuse(lane, c, ops[i].id, 0, ops[i].code, ops[i].reason, err);
+            rc = refuse(lane, c, ops[i].id, ops[i].code, ops[i].reason, err);
+        else
+            rc = lane->config.events.written(lane->config.events.context, c, ops[i].id, err);
     }
     opbatch_clear(b);
     return rc;
@@ -131,7 +141,7 @@ static int add_change(struct lane *lane, size_t c, const struct change *change, 
     struct err failure = {0};
     if (map_values(lane, c, change, &failure) < 0) {
         opbatch_cancel(b);
-        return refuse(lane, c, change->identity, change->lsn, 0, failure.text, err);
+        return refuse(lane, c, change->identity, 0, failure.text, err);
     }
     if (change->kind == CHANGE_SET && b->bytes.len - start == EMPTY_DOCUMENT_LEN) {
         opbatch_cancel(b); /* no mapped column changed */
@@ -144,9 +154,13 @@ static int add_change(struct lane *lane, size_t c, const struct change *change, 
 static int write_values(struct lane *lane, size_t c, struct err *err) {
     struct fold *fold = &lane->folds[c];
     for (size_t i = 0; i < fold->count && !is_stopped(lane, c); i++) {
-        if (fold->items[i].kind == CHANGE_REFRESH)
+        const struct change *change = &fold->items[i];
+        if (change->kind == CHANGE_SET &&
+            lane->config.events.is_parked(lane->config.events.context, c, change->identity))
+            fold_want_refresh(fold, i);
+        if (change->kind == CHANGE_REFRESH)
             continue;
-        int rc = add_change(lane, c, &fold->items[i], err);
+        int rc = add_change(lane, c, change, err);
         if (rc < 0)
             return rc;
     }
@@ -164,7 +178,7 @@ static int on_document(void *context, const struct refreshed *doc, struct err *e
     const struct refreshing *r = context;
     struct lane *lane = r->lane;
     if (doc->failure)
-        return refuse(lane, r->collection, doc->identity, 0, 0, doc->failure->text, err);
+        return refuse(lane, r->collection, doc->identity, 0, doc->failure->text, err);
     opbatch_begin(&lane->ops, doc->document.len ? TARGET_PUT : TARGET_DELETE, doc->identity);
     buf_add_span(&lane->ops.bytes, doc->document);
     opbatch_end(&lane->ops);
@@ -180,7 +194,7 @@ static int refresh_failed(struct lane *lane, size_t c, const struct err *failure
         *err = *failure;
         return failure->code;
     }
-    return refuse(lane, c, (struct span){0}, 0, 0, failure->text, err);
+    return refuse(lane, c, (struct span){0}, 0, failure->text, err);
 }
 
 static int refresh_rows(struct lane *lane, size_t c, struct err *err) {

@@ -14,12 +14,24 @@
 #include "base/queue.h"
 #include "base/rate.h"
 
+struct lane_refusal {
+    size_t collection;
+    struct span identity;
+    const struct span *key; /* texts of the id columns; NULL without identity */
+    lsn_t lsn;
+    int code; /* of MongoDB; 0: ours */
+    const char *reason;
+};
+
 /* How a lane talks to its pipeline. Functions are called from lane threads. */
 struct lane_events {
     void *context;
-    /* This document cannot be written, now or later: stops the collection, durably. */
-    int (*refused)(void *context, size_t collection, struct span identity, lsn_t lsn, int code,
-                   const char *reason, struct err *err);
+    /* This document cannot be written as it is: kept, durably, or its collection is stopped.
+     * Without an identity the collection as a whole cannot be read. */
+    int (*refused)(void *context, const struct lane_refusal *refusal, struct err *err);
+    /* Documents that were refused before: their old state in the target is not to be built upon. */
+    bool (*is_parked)(void *context, size_t collection, struct span identity);
+    int (*written)(void *context, size_t collection, struct span identity, struct err *err);
     bool (*is_stopped)(void *context, size_t collection);
     void (*finished)(void *context);                      /* some batches are done */
     void (*failed)(void *context, const struct err *err); /* the lane ended; so must the run */

@@ -43,6 +43,8 @@ int cmd_config_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_config_show(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_metrics_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_parked_retry(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_parked_drop(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
 const struct option_spec *cmd_run_options(void);
 int cmd_serve(struct cli *cli, int argc, char **argv, struct err *err);

@@ -2,8 +2,13 @@
 #include "cli/cli.h"
 #include "cli/render.h"
 #include "cli/status.h"
+#include "model/canon.h"
+#include "state/lock.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct parked {
     struct state_collection *collections; /* of which the stopped ones are shown */
@@ -19,9 +24,11 @@ static void parked_release(struct parked *p) {
     free(p->collections);
 }
 
-static void add_hex(struct buf *out, const char *bytes, size_t len) {
-    for (size_t i = 0; i < len; i++)
-        buf_printf(out, "%02x", (unsigned char)bytes[i]);
+static void add_id(struct buf *out, const struct state_parked *p) {
+    bson_iter_t it;
+    if (bson_iter_init_from_data(&it, (const uint8_t *)p->identity, p->identity_len) &&
+        bson_iter_next(&it))
+        canon_value_text(&it, out);
 }
 
 /* ---- JSON ---- */
@@ -41,13 +48,16 @@ static void collection_json(struct json_out *j, const struct state_collection *c
 }
 
 static void change_json(struct json_out *j, const struct state_parked *p) {
-    _cleanup_(buf_release) struct buf key = {.max = 64 * 1024 * 1024};
-    add_hex(&key, p->key, p->key_len);
+    _cleanup_(buf_release) struct buf document = {.max = 64 * 1024 * 1024};
+    add_id(&document, p);
     json_out_open(j, NULL, '{');
-    json_out_text(j, "kind", "change");
+    json_out_text(j, "kind", "document");
+    json_out_int(j, "id", p->id);
     json_out_text(j, "pipeline", p->pipeline);
     json_out_text(j, "collection", p->collection);
-    json_out_text(j, "key", buf_text(&key));
+    json_out_text(j, "document", buf_text(&document));
+    json_out_text(j, "state", p->deferred ? "deferred" : "parked");
+    json_out_int(j, "attempts", p->attempts);
     json_out_text(j, "reason", p->reason);
     json_out_int(j, "code", p->code);
     json_out_text(j, "first_lsn", lsn_format(p->first_lsn).text);
@@ -82,9 +92,10 @@ static void add_collection(struct buf *out, const struct state_collection *c) {
 }
 
 static void add_change(struct buf *out, const struct state_parked *p) {
-    buf_printf(out, "%s: document with BSON key ", p->collection);
-    add_hex(out, p->key, p->key_len);
-    buf_printf(out, " parked since %s\n  ", lsn_format(p->first_lsn).text);
+    buf_printf(out, "%" PRId64 "  %s: document _id ", p->id, p->collection);
+    add_id(out, p);
+    buf_printf(out, " %s since %s, tried %d times\n  ", p->deferred ? "deferred" : "parked",
+               lsn_format(p->first_lsn).text, p->attempts);
     render_clean(out, p->reason);
     if (p->code)
         buf_printf(out, " (MongoDB error %d)", p->code);
@@ -111,9 +122,108 @@ int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err) {
     if (rc == 0 && state)
         rc = state_collection_list(state, NULL, &p.collections, &p.collection_count, err);
     if (rc == 0 && state)
-        rc = state_parked_list(state, &p.changes, &p.change_count, err);
+        rc = state_parked_list(state, NULL, 0, SIZE_MAX, &p.changes, &p.change_count, err);
     if (rc < 0)
         return rc;
     (cli->json ? show_json : show_text)(&p, &out);
     return cli_print(&out, err);
+}
+
+/* ---- retry and drop: requests to the run, which alone writes ---- */
+
+static int read_id(const char *text, int64_t *ret, struct err *err) {
+    char *end = NULL;
+    errno = 0;
+    long long id = strtoll(text, &end, 10);
+    if (errno || !*text || *end || id < 1)
+        return err_set(err, ERR_USAGE, "'%s' is no id; `banyan parked list` begins lines with it",
+                       text);
+    *ret = id;
+    return 0;
+}
+
+typedef int (*request_fn)(struct cli *cli, struct state *state, const struct state_parked *p,
+                          struct err *err);
+
+static int request_retry(struct cli *cli, struct state *state, const struct state_parked *p,
+                         struct err *err) {
+    (void)cli;
+    return state_request_add(state, p->pipeline, p->collection, span_make(p->key, p->key_len), err);
+}
+
+/* Where no run has it in memory, it is forgotten at once. */
+static int request_drop(struct cli *cli, struct state *state, const struct state_parked *p,
+                        struct err *err) {
+    _cleanup_(state_lock_freep) struct state_lock *lock = NULL;
+    int rc = state_lock_acquire(cli->state_path, p->pipeline, "parked drop", &lock, err);
+    if (rc == ERR_BUSY)
+        return state_request_add_drop(state, p, err);
+    return rc < 0 ? rc
+                  : state_parked_delete(state, p->pipeline, p->collection,
+                                        span_make(p->identity, p->identity_len), err);
+}
+
+static int request_one(struct cli *cli, struct state *state, int64_t id, request_fn fn,
+                       struct err *err) {
+    struct state_parked p;
+    bool found = false;
+    int rc = state_parked_get(state, id, &p, &found, err);
+    if (rc == 0)
+        rc = found
+                 ? fn(cli, state, &p, err)
+                 : err_set(err, ERR_NO, "no parked document has id %lld; see `banyan parked list`",
+                           (long long)id);
+    state_parked_clear(&p);
+    return rc;
+}
+
+static int request_all(struct cli *cli, struct state *state, request_fn fn, int64_t *ret_count,
+                       struct err *err) {
+    struct state_parked *list = NULL;
+    size_t count = 0;
+    int rc = state_parked_list(state, NULL, 0, SIZE_MAX, &list, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        if (rc == 0)
+            rc = fn(cli, state, &list[i], err);
+        state_parked_clear(&list[i]);
+    }
+    free(list);
+    *ret_count = (int64_t)count;
+    return rc;
+}
+
+static int request(struct cli *cli, const char *which, request_fn fn, const char *said,
+                   struct err *err) {
+    _cleanup_(state_freep) struct state *state = NULL;
+    _cleanup_(buf_release) struct buf out = {.max = 1024};
+    int64_t id = 0, count = 1;
+    int rc = strcmp(which, "all") == 0 ? 0 : read_id(which, &id, err);
+    if (rc == 0)
+        rc = state_open_existing(cli->state_path, &state, err);
+    if (rc == 0 && !state)
+        return err_set(err, ERR_NO, "nothing has run yet (state file %s)", cli->state_path);
+    if (rc == 0)
+        rc = id ? request_one(cli, state, id, fn, err) : request_all(cli, state, fn, &count, err);
+    if (rc < 0)
+        return rc;
+    if (cli->json)
+        buf_printf(&out, "{\"requested\":%" PRId64 "}\n", count);
+    else
+        buf_printf(&out, "%" PRId64 " %s\n", count, said);
+    return cli_print(&out, err);
+}
+
+int cmd_parked_retry(struct cli *cli, int argc, char **argv, struct err *err) {
+    if (argc != 1)
+        return err_set(err, ERR_USAGE, "parked retry wants an id, or 'all'");
+    return request(cli, argv[0], request_retry,
+                   "to be written again by the run; a run that is not there does it when it starts",
+                   err);
+}
+
+int cmd_parked_drop(struct cli *cli, int argc, char **argv, struct err *err) {
+    if (argc != 1)
+        return err_set(err, ERR_USAGE, "parked drop wants an id, or 'all'");
+    return request(cli, argv[0], request_drop,
+                   "given up: the target keeps what it has, until the row changes again", err);
 }

@@ -117,7 +117,7 @@ static int load_pipeline(struct state *state, const char *path, const char *modu
 static int load(struct status *s, struct state *state, const char *module, struct err *err) {
     struct state_pipeline *list = NULL;
     size_t count = 0;
-    int rc = state_parked_count(state, &s->parked, err);
+    int rc = state_parked_count(state, NULL, &s->parked, err);
     if (rc == 0)
         rc = state_pipeline_list(state, &list, &count, err);
     if (rc < 0)

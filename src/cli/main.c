@@ -26,15 +26,18 @@ static const struct command commands[] = {
      NEEDS_CONF | NEEDS_MONGO, cmd_verify, cmd_verify_options},
     {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, NULL},
     {"parked list", "", "what cannot be applied, and why", NEEDS_CONF, cmd_parked_list, NULL},
+    {"parked retry", "ID|all", "have the run write parked documents again", NEEDS_CONF,
+     cmd_parked_retry, NULL},
+    {"parked drop", "ID|all", "give parked documents up", NEEDS_CONF, cmd_parked_drop, NULL},
     {"config show", "", "the effective configuration, secrets hidden", NEEDS_CONF, cmd_config_show,
      NULL},
     {"config docs", "", "every key of the configuration, as Markdown", NEEDS_NOTHING,
      cmd_config_docs, NULL},
+    {"metrics docs", "", "every metric of /metrics, as Markdown", NEEDS_NOTHING, cmd_metrics_docs,
+     NULL},
     {"version", "", "versions of Banyan and its libraries", NEEDS_NOTHING, cmd_version, NULL},
     {"help", "[COMMAND]", "this text, or a command's", NEEDS_NOTHING, cmd_help, NULL},
 };
-    {"metrics docs", "", "every metric of /metrics, as Markdown", NEEDS_NOTHING, cmd_metrics_docs,
-     NULL},
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
 static struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};

@@ -51,6 +51,8 @@ int control_stop_collection(void *context, size_t collection, lsn_t lsn, const c
     if (rc < 0)
         return rc;
     int before = atomic_exchange(&run->collections[collection].phase, STATE_STOPPED);
+    if (run->parked)
+        parked_forget(run->parked, collection);
     if (before != STATE_STOPPED)
         log_event(LOG_ERROR, "collection_stopped", LOG_STR("collection", name),
                   LOG_STR("reason", reason),
@@ -58,21 +60,56 @@ int control_stop_collection(void *context, size_t collection, lsn_t lsn, const c
     return 0;
 }
 
-int control_refused(void *context, size_t collection, struct span identity, lsn_t lsn, int code,
-                    const char *reason, struct err *err) {
-    _cleanup_(buf_release) struct buf text = {.max = ERR_TEXT_MAX};
+/* "document _id 7: too large (MongoDB error 10334)" */
+static void describe(const struct lane_refusal *r, struct buf *out) {
     bson_iter_t it;
-    if (identity.len &&
-        bson_iter_init_from_data(&it, (const uint8_t *)identity.ptr, identity.len) &&
+    if (r->identity.len &&
+        bson_iter_init_from_data(&it, (const uint8_t *)r->identity.ptr, r->identity.len) &&
         bson_iter_next(&it)) {
-        buf_add_text(&text, "document _id ");
-        canon_value_text(&it, &text);
-        buf_add_text(&text, ": ");
+        buf_add_text(out, "document _id ");
+        canon_value_text(&it, out);
+        buf_add_text(out, ": ");
     }
-    buf_add_text(&text, reason);
-    if (code)
-        buf_printf(&text, " (MongoDB error %d)", code);
-    return control_stop_collection(context, collection, lsn, buf_text(&text), err);
+    buf_add_text(out, r->reason);
+    if (r->code)
+        buf_printf(out, " (MongoDB error %d)", r->code);
+}
+
+static int stop_for(struct run *run, const struct lane_refusal *r, const char *why,
+                    struct err *err) {
+    _cleanup_(buf_release) struct buf text = {.max = ERR_TEXT_MAX};
+    buf_add_text(&text, why);
+    describe(r, &text);
+    return control_stop_collection(run, r->collection, r->lsn, buf_text(&text), err);
+}
+
+int control_refused(void *context, const struct lane_refusal *r, struct err *err) {
+    struct run *run = context;
+    const struct parked_failure failure = {.collection = r->collection,
+                                           .identity = r->identity,
+                                           .key = r->key,
+                                           .lsn = r->lsn,
+                                           .code = r->code,
+                                           .reason = r->reason};
+    bool full = false;
+    if (!r->identity.len || !r->key)
+        return stop_for(run, r, "", err);
+    int rc = parked_put(run->parked, &failure, &full, err);
+    if (rc < 0 || !full)
+        return rc;
+    char why[100];
+    (void)snprintf(why, sizeof why, "%d documents are parked, and now ", PARKED_MAX);
+    return stop_for(run, r, why, err);
+}
+
+bool control_is_parked(void *context, size_t collection, struct span identity) {
+    const struct run *run = context;
+    return parked_has(run->parked, collection, identity);
+}
+
+int control_written(void *context, size_t collection, struct span identity, struct err *err) {
+    const struct run *run = context;
+    return parked_clear(run->parked, collection, identity, err);
 }
 
 void control_wake(void *context) {

@@ -70,21 +70,22 @@ static void fanned_out(void *context) {
 static int start_lane(struct run *run, size_t i, struct err *err) {
     run->lane_queues[i] = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
     run->lane_apps[i] = mem_printf("%s lane %zu;", run->app_prefix, i);
-    struct lane_config config = {
-        .number = i,
-        .plan = run->plan,
-        .source_uri = run->conf->source.uri,
-        .source_app = run->lane_apps[i],
-        .writer = {.uri = run->conf->target.uri,
-                   .database = run->conf->target.database,
-                   .app = run->lane_apps[i],
-                   .app_prefix = run->app_prefix,
-                   .batch_operations = run->conf->target.batch_operations,
-                   .seed = i + 1},
-        .rate = run->rate,
-        .live = run->options->live,
-        .queue = run->lane_queues[i],
-        .events = {run, control_refused, control_is_stopped, control_wake, control_failed}};
+    struct lane_config config = {.number = i,
+                                 .plan = run->plan,
+                                 .source_uri = run->conf->source.uri,
+                                 .source_app = run->lane_apps[i],
+                                 .writer = {.uri = run->conf->target.uri,
+                                            .database = run->conf->target.database,
+                                            .app = run->lane_apps[i],
+                                            .app_prefix = run->app_prefix,
+                                            .batch_operations = run->conf->target.batch_operations,
+                                            .seed = i + 1},
+                                 .rate = run->rate,
+                                 .live = run->options->live,
+                                 .queue = run->lane_queues[i],
+                                 .events = {run, control_refused, control_is_parked,
+                                            control_written, control_is_stopped, control_wake,
+                                            control_failed}};
     return lane_start(&config, &run->lanes[i], err);
 }
 
@@ -216,6 +217,11 @@ static int verdict(struct run *run, struct err *err) {
                 run->plan->collections[i]->name, run->plan->collections[i]->name);
     if (run->index_failure.code)
         return err_set(err, ERR_NO, "%s", run->index_failure.text);
+    if (parked_count(run->parked))
+        return err_set(err, ERR_NO,
+                       "%lld documents are parked; `banyan parked list` says why, `banyan parked "
+                       "retry` writes them again once the cause is mended",
+                       (long long)parked_count(run->parked));
     return 0;
 }
 
@@ -256,6 +262,11 @@ static int check_options(const struct run *run, struct err *err) {
     return 0;
 }
 
+static int load_parked(struct run *run, struct err *err) {
+    run->parked = parked_new(run->state, run->name, run->plan);
+    return parked_load(run->parked, err);
+}
+
 static int run_all(struct run *run, struct err *err) {
     int rc = pg_connect(run->conf->source.uri, PG_SQL, run->app_prefix, &run->pg, err);
     if (rc == 0) {
@@ -264,6 +275,8 @@ static int run_all(struct run *run, struct err *err) {
     }
     if (rc == 0)
         rc = check_options(run, err);
+    if (rc == 0)
+        rc = load_parked(run, err);
     if (rc == 0)
         rc = mongo_connect(run->conf->target.uri, run->app_prefix, &run->mongo, err);
     if (rc == 0)
@@ -308,6 +321,7 @@ static int set_names(struct run *run, struct err *err) {
 static void release(struct run *run) {
     pg_free(run->pg);
     mongo_free(run->mongo);
+    parked_free(run->parked);
     plan_free(run->plan);
     pg_catalog_free(run->catalog);
     rate_release(&run->own_rate);

@@ -20,12 +20,26 @@ static size_t find_collection(const struct run *run, const char *name) {
     return c;
 }
 
+/* A person gives a parked document up: what the target holds stays as it is. */
+static int drop(struct run *run, size_t collection, int64_t id, struct err *err) {
+    struct state_parked parked;
+    bool found = false;
+    int rc = state_parked_get(run->state, id, &parked, &found, err);
+    if (rc == 0 && found)
+        rc = parked_clear(run->parked, collection, span_make(parked.identity, parked.identity_len),
+                          err);
+    state_parked_clear(&parked);
+    return rc;
+}
+
 /* A request that cannot be read is dropped: the next verification asks again. */
 static int hand_out(struct run *run, struct outbox *outbox, const struct state_request *request,
                     struct err *err) {
     size_t c = find_collection(run, request->collection);
     if (c == run->plan->collection_count || control_is_stopped(run, c))
         return 0;
+    if (request->drop)
+        return drop(run, c, request->drop, err);
     const struct plan_collection *collection = run->plan->collections[c];
     struct span key[PG_INDEX_COLUMNS_MAX];
     _cleanup_(buf_release) struct buf identity = {.max = 1024 * 1024};

@@ -1,5 +1,6 @@
 /*
- * What other commands ask of a run: documents to be written anew (verify --repair).
+ * What other commands ask of a run: documents to be written anew (verify --repair, parked retry),
+ * parked ones to be given up (parked drop).
  *
  * Only the run writes to the target, so requests wait in the state file; the receiver takes them,
  * gives them to the lanes like any change, and deletes them when their writes are acknowledged. A

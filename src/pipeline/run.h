@@ -15,6 +15,7 @@
 #include "map/plan.h"
 #include "pipeline/fanouts.h"
 #include "pipeline/ledger.h"
+#include "pipeline/parked.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/resolver.h"
 #include "source/repl.h"
@@ -64,6 +65,7 @@ struct run {
     struct queue *resolver_queue;
     struct resolver *resolver;
     struct fanouts *fanouts;
+    struct parked *parked;
 
     int wake_fd;          /* eventfd: something is finished or failed */
     pthread_mutex_t lock; /* failure, index_failure */
@@ -79,8 +81,10 @@ bool control_is_stopped(void *context, size_t collection);
 bool control_is_caught_up(void *context, size_t collection);
 int control_stop_collection(void *context, size_t collection, lsn_t lsn, const char *reason,
                             struct err *err) must_check;
-int control_refused(void *context, size_t collection, struct span identity, lsn_t lsn, int code,
-                    const char *reason, struct err *err) must_check;
+int control_refused(void *context, const struct lane_refusal *refusal, struct err *err) must_check;
+bool control_is_parked(void *context, size_t collection, struct span identity);
+int control_written(void *context, size_t collection, struct span identity,
+                    struct err *err) must_check;
 void control_wake(void *context);
 void control_failed(void *context, const struct err *failure);
 /* The failure of a thread, if there is one. */

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/thread.h"
+#include "map/identity_back.h"
 #include "pipeline/keyblob.h"
 #include "pipeline/run.h"
 #include "source/assemble.h"
@@ -173,6 +174,38 @@ static int keep_rates(struct run *run, int64_t count, struct err *err) {
     return 0;
 }
 
+/* The document as it was sent has all that leads back to its row. */
+static int refuse_op(struct run *run, size_t collection, const struct target_op *op,
+                     struct err *err) {
+    struct span key[PG_INDEX_COLUMNS_MAX];
+    struct identity_texts texts;
+    bson_t document;
+    identity_texts_init(&texts);
+    bool found = bson_init_static(&document, (const uint8_t *)op->document.ptr, op->document.len) &&
+                 identity_key(run->plan->collections[collection], &document, &texts, key);
+    const struct lane_refusal refusal = {.collection = collection,
+                                         .identity = op->id,
+                                         .key = found ? key : NULL,
+                                         .code = op->code,
+                                         .reason = op->reason};
+    int rc = control_refused(run, &refusal, err);
+    identity_texts_release(&texts);
+    return rc;
+}
+
+static int refuse_row(struct run *run, size_t collection, const struct assembled *doc,
+                      struct err *err) {
+    struct span key[PG_INDEX_COLUMNS_MAX];
+    struct err ignored;
+    bool found = doc->row && map_key_values(run->plan->collections[collection], doc->row->values,
+                                            key, &ignored) == 0;
+    const struct lane_refusal refusal = {.collection = collection,
+                                         .identity = doc->identity,
+                                         .key = found ? key : NULL,
+                                         .reason = doc->failure->text};
+    return control_refused(run, &refusal, err);
+}
+
 static int send_batch(struct worker *w, size_t collection, struct err *err) {
     struct run *run = w->snapshot->run;
     struct opbatch *b = &w->ops;
@@ -185,7 +218,7 @@ static int send_batch(struct worker *w, size_t collection, struct err *err) {
     rc = writer_write(w->writer, run->plan->collections[collection]->name, ops, b->count, err);
     for (size_t i = 0; rc == 0 && i < b->count; i++)
         if (ops[i].outcome == TARGET_REFUSED)
-            rc = control_refused(run, collection, ops[i].id, 0, ops[i].code, ops[i].reason, err);
+            rc = refuse_op(run, collection, &ops[i], err);
     if (rc == 0)
         atomic_fetch_add(&run->collections[collection].copied, (int64_t)b->count);
     w->chunk_documents += (int64_t)b->count;
@@ -198,7 +231,7 @@ static int on_document(void *context, const struct assembled *doc, struct err *e
     struct run *run = w->snapshot->run;
     size_t collection = w->assembler_for;
     if (doc->failure)
-        return control_refused(run, collection, doc->identity, 0, 0, doc->failure->text, err);
+        return refuse_row(run, collection, doc, err);
     if (control_is_stopped(run, collection))
         return 0;
     if (stop_requested())

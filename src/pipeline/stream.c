@@ -119,7 +119,8 @@ static int checkpoint(struct stream *s, struct err *err) {
         s->stored = now;
     }
     int rc = finish_catch_up(run, err);
-    if (rc == 0 && s->until && run->confirmed >= s->until && !s->reached)
+    if (rc == 0 && s->until && run->confirmed >= s->until && !s->reached &&
+        !parked_has_deferred(run->parked, s->until))
         rc = control_fanouts_passed(run, &s->fanouts, &s->reached, err);
     return rc;
 }
@@ -270,6 +271,7 @@ static void hand_out(struct stream *s, lsn_t lsn) {
     if (lsn > s->handed_out) {
         s->handed_out = lsn;
         s->handed_out_new = true;
+        parked_set_received(s->run->parked, lsn);
     }
 }
 
@@ -367,6 +369,9 @@ static int side_work(struct stream *s, int64_t now, struct err *err) {
         s->next_requests = now + REQUESTS_EVERY_US;
         rc = requests_poll(&s->requests, s->run, &s->outbox, err);
     }
+    bool some = false;
+    if (rc == 0 && !s->in_transaction)
+        rc = parked_retry(s->run->parked, s->run->confirmed, &s->outbox, drain, s, &some, err);
     return rc;
 }
 

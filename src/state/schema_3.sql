@@ -18,3 +18,21 @@ CREATE TABLE verification (
     finished_us INTEGER NOT NULL,
     differences TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
+-- A parked change: one row a document. Nothing was parked before this version.
+DROP TABLE parked;
+CREATE TABLE parked (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    pipeline TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    identity BLOB NOT NULL,
+    key BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    code INTEGER NOT NULL,
+    first_lsn INTEGER NOT NULL,
+    last_lsn INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 1,
+    deferred INTEGER NOT NULL,
+    parked_us INTEGER NOT NULL,
+    UNIQUE (pipeline, collection, identity)
+) STRICT;
+ALTER TABLE request ADD COLUMN parked_id INTEGER;

@@ -142,22 +142,43 @@ int state_chunk_last(struct state *s, const char *pipeline, const char *collecti
 int state_chunks_open(struct state *s, const char *pipeline, const char *collection,
                       struct state_chunk **ret, size_t *ret_count, struct err *err) must_check;
 
-/* ---- parked changes (their place; nothing is parked yet in this version) ---- */
-
+/* ---- parked documents: what cannot be written now ----
+ *
+ * One row a document: the operation that waits is always "read the row again, and write or delete",
+ * so later changes need not be kept. A deferred one is tried again by the run itself; one that is
+ * not waits for a person, or for a later change of the document that succeeds.
+ */
 struct state_parked {
+    int64_t id;
     char pipeline[STATE_NAME_MAX];
     char collection[STATE_NAME_MAX];
     char reason[ERR_TEXT_MAX];
-    int code;
+    int code; /* of MongoDB; 0: ours */
     lsn_t first_lsn, last_lsn;
-    char *key; /* BSON */
+    int attempts;
+    bool deferred;
+    int64_t parked_us; /* wall clock, of the first failure */
+    char *identity;    /* BSON {_id: ...} */
+    size_t identity_len;
+    char *key; /* keyblob of the id columns */
     size_t key_len;
 };
 void state_parked_clear(struct state_parked *p);
-int state_parked_count(struct state *s, int64_t *ret, struct err *err) must_check;
-/* Oldest position first. free() the array after clearing each, on an error too. */
-int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_count,
-                      struct err *err) must_check;
+/* A document that is there already gets the newer reason, code, last_lsn and deferred, and one
+ * attempt more. */
+int state_parked_put(struct state *s, const struct state_parked *p, struct err *err) must_check;
+/* Not there: fine. */
+int state_parked_delete(struct state *s, const char *pipeline, const char *collection,
+                        struct span identity, struct err *err) must_check;
+int state_parked_get(struct state *s, int64_t id, struct state_parked *ret, bool *ret_found,
+                     struct err *err) must_check;
+/* pipeline NULL: of all. */
+int state_parked_count(struct state *s, const char *pipeline, int64_t *ret,
+                       struct err *err) must_check;
+/* By id, those above `after`, at most `max`; pipeline NULL: of all. free() the array after clearing
+ * each, on an error too. */
+int state_parked_list(struct state *s, const char *pipeline, int64_t after, size_t max,
+                      struct state_parked **ret, size_t *ret_count, struct err *err) must_check;
 
 /* ---- fan-outs: documents to be read again in the background ----
  *
@@ -217,10 +238,14 @@ struct state_request {
     char collection[STATE_NAME_MAX];
     char *key; /* keyblob of the id columns */
     size_t key_len;
+    int64_t drop; /* id of a parked document to be forgotten; 0: the row is read again */
 };
 /* "repair": read the row again and write, or delete, its document. */
 int state_request_add(struct state *s, const char *pipeline, const char *collection,
                       struct span key, struct err *err) must_check;
+/* "drop": forget that the document is parked; what the target holds stays as it is. */
+int state_request_add_drop(struct state *s, const struct state_parked *parked,
+                           struct err *err) must_check;
 /* At most `max` open requests, oldest first. free() each key and the array. */
 int state_request_list(struct state *s, const char *pipeline, size_t max,
                        struct state_request **ret, size_t *ret_count, struct err *err) must_check;

@@ -99,45 +99,6 @@ static int count(struct statement *st, int64_t *ret, struct err *err) {
     return 0;
 }
 
-int state_parked_count(struct state *s, int64_t *ret, struct err *err) {
-    struct statement st;
-    statement_begin(&st, s, "SELECT count(*) FROM parked");
-    return count(&st, ret, err);
-}
-
-void state_parked_clear(struct state_parked *p) {
-    free(p->key);
-    *p = (struct state_parked){0};
-}
-
-int state_parked_list(struct state *s, struct state_parked **ret, size_t *ret_count,
-                      struct err *err) {
-    struct statement st;
-    struct state_parked *list = NULL;
-    size_t n = 0;
-    int rc;
-    statement_begin(&st, s,
-                    "SELECT pipeline, collection, reason, code, first_lsn, last_lsn, key "
-                    "FROM parked ORDER BY first_lsn, pipeline, collection, key");
-    while ((rc = statement_row(&st, err)) > 0) {
-        list = mem_realloc(list, n + 1, sizeof *list);
-        struct state_parked *p = &list[n++];
-        statement_get_text(&st, 0, p->pipeline, sizeof p->pipeline);
-        statement_get_text(&st, 1, p->collection, sizeof p->collection);
-        statement_get_text(&st, 2, p->reason, sizeof p->reason);
-        p->code = (int)statement_get_int(&st, 3);
-        p->first_lsn = (lsn_t)statement_get_int(&st, 4);
-        p->last_lsn = (lsn_t)statement_get_int(&st, 5);
-        p->key = statement_get_blob(&st, 6, &p->key_len);
-    }
-    *ret = list;
-    *ret_count = n;
-    if (rc < 0)
-        return rc;
-    statement_end(&st);
-    return 0;
-}
-
 int state_request_count(struct state *s, const char *pipeline, int64_t *ret, struct err *err) {
     struct statement st;
     statement_begin(&st, s, "SELECT count(*) FROM request WHERE pipeline = ?");
@@ -160,14 +121,28 @@ int state_request_add(struct state *s, const char *pipeline, const char *collect
     return statement_run(&st, NULL, err);
 }
 
+int state_request_add_drop(struct state *s, const struct state_parked *parked, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "INSERT INTO request (pipeline, kind, collection, key, created_us, parked_id) "
+                    "VALUES (?, 'drop', ?, ?, ?, ?)");
+    statement_text(&st, parked->pipeline);
+    statement_text(&st, parked->collection);
+    statement_blob(&st, span_make(parked->key, parked->key_len));
+    statement_int(&st, clock_wall_us());
+    statement_int(&st, parked->id);
+    return statement_run(&st, NULL, err);
+}
+
 int state_request_list(struct state *s, const char *pipeline, size_t max,
                        struct state_request **ret, size_t *ret_count, struct err *err) {
     struct statement st;
     struct state_request *list = NULL;
     size_t n = 0;
     int rc;
-    statement_begin(
-        &st, s, "SELECT id, collection, key FROM request WHERE pipeline = ? ORDER BY id LIMIT ?");
+    statement_begin(&st, s,
+                    "SELECT id, collection, key, coalesce(parked_id, 0) FROM request WHERE "
+                    "pipeline = ? ORDER BY id LIMIT ?");
     statement_text(&st, pipeline);
     statement_int(&st, (int64_t)max);
     while ((rc = statement_row(&st, err)) > 0) {
@@ -176,6 +151,7 @@ int state_request_list(struct state *s, const char *pipeline, size_t max,
         r->id = statement_get_int(&st, 0);
         statement_get_text(&st, 1, r->collection, sizeof r->collection);
         r->key = statement_get_blob(&st, 2, &r->key_len);
+        r->drop = statement_get_int(&st, 3);
     }
     *ret = list;
     *ret_count = n;

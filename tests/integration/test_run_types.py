@@ -171,17 +171,17 @@ def test_policies(migrate, pg, policy, cases):
 @pytest.mark.parametrize("policy, kind, good, bad", [
     ({"infinity": "fail"}, "timestamp", "2024-01-01", "infinity"),
     ({"numeric_overflow": "fail"}, "numeric", "1", "1" * 40)])
-def test_a_refused_value_stops_its_collection_only(migrate, pg, policy, kind, good, bad):
+def test_a_refused_value_parks_its_document_only(migrate, pg, policy, kind, good, bad):
     shop = migrate({"t": {"table": "t"}, "u": {"table": "u"}},
                    f"CREATE TABLE t (id int PRIMARY KEY, v {kind}); CREATE TABLE u (id int PRIMARY KEY);"
                    f"INSERT INTO t VALUES (1, '{good}')", types=policy)
     shop.snapshot()
     pg.execute(f"INSERT INTO t VALUES (2, '{bad}'); INSERT INTO u VALUES (1)")
     result = shop.run("--catch-up").expect(1)
-    assert "collection t is stopped" in result.err
+    assert "1 documents are parked" in result.err
     assert shop.documents("u") == [{"_id": 1}]
-    parked = shop.program.run("parked", "list").expect(0).out
-    assert "t" in parked and "v" in parked
+    parked, = shop.program.run("parked", "list", "--json").expect(0).json()
+    assert parked["collection"] == "t" and parked["document"] == "2" and "v" in parked["reason"], parked
 
 
 RETYPES = [

@@ -251,32 +251,52 @@ static void requests_come_in_order_and_once(void **state) {
 
 /* ---- parked ---- */
 
-static void parked_changes_are_listed(void **state) {
+static struct state_parked parked(const char *identity, int code, lsn_t lsn, bool deferred) {
+    struct state_parked p = {.pipeline = "shop",
+                             .collection = "orders",
+                             .reason = "duplicate",
+                             .code = code,
+                             .last_lsn = lsn,
+                             .deferred = deferred,
+                             .identity = (char *)(uintptr_t)identity,
+                             .identity_len = 2,
+                             .key = (char *)(uintptr_t)identity,
+                             .key_len = 1};
+    return p;
+}
+
+static void a_parked_document_is_one_row(void **state) {
     struct place *p = *state;
-    struct state_parked *list = NULL;
-    size_t count = 9;
-    int64_t n = 9;
-    ok(p, state_parked_list(p->state, &list, &count, &p->err));
-    assert_int_equal(count, 0);
-    free(list);
-    struct statement st;
-    statement_begin(&st, p->state,
-                    "INSERT INTO parked VALUES ('shop', 'orders', x'6100', 'duplicate', 11000, 30, "
-                    "40, NULL, 1), ('shop', 'items', x'62', 'invalid', 121, 20, 20, NULL, 1)");
-    ok(p, statement_run(&st, NULL, &p->err));
-    ok(p, state_parked_count(p->state, &n, &p->err));
-    assert_int_equal(n, 2);
-    ok(p, state_parked_list(p->state, &list, &count, &p->err));
+    struct state_parked a = parked("a\0", 11000, 30, true), b = parked("b\0", 0, 10, false);
+    struct state_parked *list = NULL, got;
+    size_t count = 0;
+    int64_t n = -1;
+    bool found = false;
+    ok(p, state_parked_put(p->state, &a, &p->err));
+    ok(p, state_parked_put(p->state, &b, &p->err));
+    a.last_lsn = 20; /* an older position does not come back */
+    a.deferred = false;
+    ok(p, state_parked_put(p->state, &a, &p->err));
+    reopen(p);
+    ok(p, state_parked_list(p->state, "shop", 0, 10, &list, &count, &p->err));
     assert_int_equal(count, 2);
-    assert_string_equal(list[0].collection, "items");
-    assert_string_equal(list[1].reason, "duplicate");
-    assert_int_equal(list[1].code, 11000);
-    assert_int_equal(list[1].first_lsn, 30);
-    assert_int_equal(list[1].last_lsn, 40);
-    same(list[1].key, list[1].key_len, span_make("a", 2));
+    same(list[0].identity, list[0].identity_len, span_make("a\0", 2));
+    assert_int_equal(list[0].attempts, 2);
+    assert_int_equal(list[0].first_lsn, 30);
+    assert_int_equal(list[0].last_lsn, 30);
+    assert_false(list[0].deferred);
+    ok(p, state_parked_get(p->state, list[1].id, &got, &found, &p->err));
+    assert_true(found);
+    same(got.key, got.key_len, span_make("b", 1));
+    state_parked_clear(&got);
     for (size_t i = 0; i < count; i++)
         state_parked_clear(&list[i]);
     free(list);
+    ok(p, state_parked_delete(p->state, "shop", "orders", span_make("a\0", 2), &p->err));
+    ok(p, state_parked_count(p->state, "other", &n, &p->err));
+    assert_int_equal(n, 0);
+    ok(p, state_parked_count(p->state, NULL, &n, &p->err));
+    assert_int_equal(n, 1);
 }
 
 /* ---- verification ---- */
@@ -411,7 +431,7 @@ static const struct CMUnitTest tests[] = {
     TEST(chunks_keep_their_bounds),
     TEST(a_chunk_number_is_used_once),
     TEST(requests_come_in_order_and_once),
-    TEST(parked_changes_are_listed),
+    TEST(a_parked_document_is_one_row),
     TEST(a_verification_is_resumed),
     TEST(any_thread_may_call),
     TEST(statements_nest),
