@@ -163,6 +163,36 @@ struct conf_target {
     int64_t writes_per_second; /* 0: no limit */
 };
 
+/* A threshold of an alert rule, as it was written: 10000, 60s, 1%. */
+enum conf_unit { CONF_UNIT_NUMBER, CONF_UNIT_SECONDS, CONF_UNIT_PERCENT };
+struct conf_threshold {
+    const char *text; /* NULL: the key is absent */
+    double value;     /* in its unit */
+    enum conf_unit unit;
+    struct conf_at at;
+};
+
+struct conf_alert_rule {
+    struct conf_at at;
+    struct conf_text metric; /* whether there is one of that name is for whoever watches them */
+    struct conf_threshold over, under; /* one of them */
+    int64_t window_us;                 /* 0: the metric's default */
+    int64_t for_us;
+    int64_t min_samples; /* 0: the metric's default */
+    int severity;        /* 0 to 3: low, medium, high, critical */
+};
+
+enum conf_alert_format { CONF_ALERT_AUTO, CONF_ALERT_ALERTMANAGER, CONF_ALERT_SLACK };
+
+struct conf_alerts {
+    const char *webhook; /* a secret may be in it; NULL: none */
+    struct conf_at webhook_at;
+    enum conf_alert_format format;
+    struct conf_list command;      /* program and arguments; at.line 0: none */
+    struct conf_alert_rule *rules; /* NULL: the key is absent (different from no rules) */
+    size_t rule_count;
+};
+
 /* What `banyan serve` offers, and to whom. */
 struct conf_serve {
     const char *listen; /* address:port */
@@ -179,6 +209,7 @@ struct conf {
     const char *file; /* as given: the prefix of every error */
     const char *state;
     struct conf_serve serve;
+    struct conf_alerts alerts;
     struct conf_source source;
     struct conf_target target;
     struct conf_types types;
@@ -201,7 +232,8 @@ const struct conf_module *conf_module(const struct conf *conf, const char *name)
 void conf_show(const struct conf *conf, bool json, struct buf *out);
 
 /* `uri` with its password (userinfo and password/sslpassword/... parameters) replaced by "***".
- * For every message that names a server. Works on both libpq and MongoDB URIs. */
+ * For every message that names a server. Works on libpq's and MongoDB's URIs; of an http or https
+ * address only the host is left, as in hooks the path is the secret. */
 void conf_redact_uri(const char *uri, struct buf *out);
 
 /* docs/configuration.md, from the table of keys. */

@@ -151,6 +151,25 @@ static void list_choices(const char *choices, char *text, size_t size) {
     text[n] = '\0';
 }
 
+/* In quotes or not: 1% is text to YAML. */
+static int bind_threshold(struct binder *b, const struct conf_key *key,
+                          const struct tree_node *node, struct conf_threshold *ret) {
+    struct conf_threshold t = {.at = node->at};
+    struct conf_text text;
+    bool expanded = false;
+    int rc = bind_text(b, key->name, node, &text, &expanded);
+    if (rc < 0)
+        return rc;
+    if (!conf_read_threshold(span_of(text.text), &t))
+        return bind_error(b, node->at,
+                          "'%s' must be a number, a duration such as 60s, or a percentage such as "
+                          "1%%, not %.60s",
+                          key->name, expanded ? "what the variable or file holds" : text.text);
+    t.text = text.text;
+    *ret = t;
+    return 0;
+}
+
 static int bind_choice(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                        void *base) {
     char allowed[128];
@@ -208,6 +227,28 @@ int bind_list(struct binder *b, const char *what, const struct tree_node *node,
     }
     *ret_list = list;
     return 0;
+}
+
+static int bind_word_list(struct binder *b, const struct conf_key *key,
+                          const struct tree_node *node, struct conf_list *ret_list) {
+    if (node->kind != TREE_LIST)
+        return bind_error(b, node->at, "'%s' must be a list, [a, b], not %s", key->name,
+                          tree_kind_name(node));
+    if (node->count == 0 && (key->flags & KEY_FILLED))
+        return bind_error(b, node->at, "'%s' is empty; for example %s", key->name, key->example);
+    if (node->count > CONF_ENTRIES_MAX)
+        return bind_error(b, node->at, "'%s' has more than %d entries", key->name,
+                          CONF_ENTRIES_MAX);
+    struct conf_list list = {.at = node->at,
+                             .items = bind_alloc(b, node->count, sizeof *list.items)};
+    int rc = list.items ? 0 : ERR_CONF;
+    for (const struct tree_entry *e = node->first; rc == 0 && e; e = e->next) {
+        bool expanded;
+        rc = bind_text(b, key->name, e->value, &list.items[list.count++], &expanded);
+    }
+    if (rc == 0)
+        *ret_list = list;
+    return rc;
 }
 
 static int bind_table(struct binder *b, const struct conf_key *key, const struct tree_node *node,
@@ -282,6 +323,10 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
         return bind_choice(b, key, node, base);
     case KIND_LIST:
         return bind_list(b, key->name, node, field);
+    case KIND_WORDS:
+        return bind_word_list(b, key, node, field);
+    case KIND_THRESHOLD:
+        return bind_threshold(b, key, node, field);
     case KIND_TABLE:
         return bind_table(b, key, node, field);
     case KIND_ID:
@@ -296,6 +341,7 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
     case KIND_INDEXES:
     case KIND_INDEX_KEYS:
     case KIND_JOIN:
+    case KIND_ALERT_RULES:
         return bind_entries(b, key, node, base);
     case KIND_LATER:
         break; /* refused before */

@@ -139,6 +139,18 @@ static int bind_index(struct binder *b, const struct conf_key *key, const struct
     return bind_scope(b, key->child, 0, key->name, e->value->at, e->value, index);
 }
 
+static int bind_alert_rule(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
+                           struct conf_alert_rule *rule) {
+    rule->at = e->value->at;
+    int rc = bind_scope(b, key->child, 0, key->name, e->value->at, e->value, rule);
+    if (rc < 0)
+        return rc;
+    if ((rule->over.text != NULL) == (rule->under.text != NULL))
+        return bind_error(b, rule->at, "a rule needs one of 'over' and 'under'; for example %s",
+                          key->example);
+    return 0;
+}
+
 /* --- mappings ---------------------------------------------------------------------------- */
 
 static int bind_mapping(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
@@ -204,6 +216,8 @@ static int bind_entry(struct binder *b, const struct conf_key *key, const struct
         return bind_index_key(b, key, e, (struct conf_index_key *)items + i);
     case KIND_JOIN:
         return bind_join(b, key, e, (struct conf_join *)items + i);
+    case KIND_ALERT_RULES:
+        return bind_alert_rule(b, key, e, (struct conf_alert_rule *)items + i);
     default: /* bind_entries has no size for other kinds */
         return err_set(b->err, ERR_INTERNAL, "key '%s' has no entries", key->name);
     }
@@ -226,6 +240,8 @@ static size_t entry_size(enum conf_kind kind) {
         return sizeof(struct conf_index_key);
     case KIND_JOIN:
         return sizeof(struct conf_join);
+    case KIND_ALERT_RULES:
+        return sizeof(struct conf_alert_rule);
     default:
         return 0;
     }
@@ -234,8 +250,8 @@ static size_t entry_size(enum conf_kind kind) {
 int bind_entries(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                  void *base) {
     void *items = NULL;
-    int rc = open_entries(b, key, node, key->kind == KIND_INDEXES ? TREE_LIST : TREE_MAP,
-                          entry_size(key->kind), &items);
+    bool list = key->kind == KIND_INDEXES || key->kind == KIND_ALERT_RULES;
+    int rc = open_entries(b, key, node, list ? TREE_LIST : TREE_MAP, entry_size(key->kind), &items);
     size_t count = 0;
     for (const struct tree_entry *e = node->first; rc == 0 && e; e = e->next)
         rc = bind_entry(b, key, e, base, items, count++);

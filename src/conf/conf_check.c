@@ -96,6 +96,23 @@ const char *conf_check_index_name(const char *value) {
     return NULL;
 }
 
+/* Its own words for what is a secret as a whole are not repeated, so neither is it. */
+const char *conf_check_webhook(const char *value) {
+    bool tls = begins(value, "https://");
+    if (!tls && !begins(value, "http://"))
+        return "is not an address for posts; write http://host:port/path or https://...";
+    const char *host = value + (tls ? 8 : 7);
+    for (const char *p = value; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            return "has a character that no address has; percent-encode it";
+    size_t len = strcspn(host, "/?#");
+    if (len == 0 || host[0] == ':')
+        return "names no host; write http://host:port/path";
+    if (memchr(host, '@', len))
+        return "has a user before the host, which is not built; use a path or query";
+    return NULL;
+}
+
 /* --- numbers ----------------------------------------------------------------------------- */
 
 static bool is_digit(char c) {
@@ -191,6 +208,25 @@ static bool is_float(struct span s) {
             i++;
     }
     return i == s.len;
+}
+
+bool conf_read_threshold(struct span s, struct conf_threshold *ret) {
+    int64_t us;
+    bool percent = s.len > 1 && s.ptr[s.len - 1] == '%';
+    struct span number = span_make(s.ptr, percent ? s.len - 1 : s.len);
+    if (conf_read_duration(s, &us)) {
+        ret->value = (double)us / 1e6;
+        ret->unit = CONF_UNIT_SECONDS;
+        return true;
+    }
+    if (!is_float(number) || number.len > 40)
+        return false;
+    char text[48];
+    memcpy(text, number.ptr, number.len);
+    text[number.len] = '\0';
+    ret->value = strtod(text, NULL);
+    ret->unit = percent ? CONF_UNIT_PERCENT : CONF_UNIT_NUMBER;
+    return isfinite(ret->value);
 }
 
 static bool read_special(struct span s, double *ret_real) {

@@ -25,12 +25,16 @@ const char *conf_check_token(const char *value);
 const char *conf_check_database(const char *value);
 const char *conf_check_collection(const char *value);
 const char *conf_check_index_name(const char *value);
+const char *conf_check_webhook(const char *value);
 
 /* Decimal, with a sign, nothing else; false: not a whole number, or over 64 bits. */
 bool conf_read_int(struct span s, int64_t *ret_value) must_check;
 
 /* "10s", "5ms", "1m", "2h", "250us" -> microseconds; false: not a duration, or over 64 bits. */
 bool conf_read_duration(struct span s, int64_t *ret_us) must_check;
+
+/* "10000", "0.5", "60s", "1%"; false: none of them. `text` is left to the caller. */
+bool conf_read_threshold(struct span s, struct conf_threshold *ret) must_check;
 
 /* The shortest text that reads back as `us`. */
 struct conf_duration {

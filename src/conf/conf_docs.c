@@ -102,6 +102,10 @@ static const char *kind_name(enum conf_kind kind) {
         return "one of";
     case KIND_LIST:
         return "list of columns";
+    case KIND_WORDS:
+        return "list of texts";
+    case KIND_THRESHOLD:
+        return "number, duration or percentage";
     case KIND_TABLE:
         return "table";
     case KIND_ID:
@@ -122,6 +126,8 @@ static const char *kind_name(enum conf_kind kind) {
         return "mapping: path, one of";
     case KIND_JOIN:
         return "mapping: column, column";
+    case KIND_ALERT_RULES:
+        return "list of rules";
     case KIND_FIXED:
     case KIND_LATER:
         return "";
@@ -191,6 +197,11 @@ static void add_scope(struct buf *out, enum conf_scope scope) {
         [SCOPE_TARGET] = "`target`",
         [SCOPE_BATCH] = "`target.batch`",
         [SCOPE_TYPES] = "`types`",
+        [SCOPE_TOKENS] = "`tokens`",
+        [SCOPE_TLS] = "`tls`",
+        [SCOPE_OFREP] = "`ofrep`",
+        [SCOPE_ALERTS] = "`alerts`",
+        [SCOPE_ALERT_RULE] = "A rule: an entry of `alerts.rules`",
         [SCOPE_MODULE] = "A module: `modules.<module>`",
         [SCOPE_MAPPING] = "A collection, or what is embedded in one",
         [SCOPE_FIELD] = "An exception: `fields.<column>`",

@@ -50,7 +50,7 @@ static const struct conf_key keys[] = {
      .example = "insecure: true",
      .help = "Allows an address other than loopback without TLS. Tokens then cross the network in "
              "the clear."},
-    {SCOPE_ROOT, "hosts", KIND_LIST, 0, AT(conf, serve.hosts),
+    {SCOPE_ROOT, "hosts", KIND_WORDS, 0, AT(conf, serve.hosts),
      .otherwise = "loopback names and the listen address", .example = "hosts: [banyan.example.com]",
      .help = "Further names under which the page and the API may be asked; others are refused, so "
              "that no foreign page can reach them by a name of its own (DNS rebinding)."},
@@ -62,7 +62,10 @@ static const struct conf_key keys[] = {
     LATER(SCOPE_ROOT, "flags", 0, "feature flags"),
     LATER(SCOPE_ROOT, "redis", 0, "flags shared between instances"),
     LATER(SCOPE_ROOT, "kafka", 0, "changes by way of Kafka"),
-    LATER(SCOPE_ROOT, "alerts", 0, "alert rules and their webhook"),
+    {SCOPE_ROOT, "alerts", KIND_SECTION, 0, .child = SCOPE_ALERTS,
+     .example = "alerts: {webhook: \"http://127.0.0.1:9093/api/v2/alerts\"}",
+     .help = "What `banyan serve` watches, and whom it tells. Alerts are always in the log, in "
+             "`/v1/alerts` and on the page."},
 
     /* --- source --- */
     {SCOPE_SOURCE, "uri", KIND_URI, KEY_NEEDED | KEY_SECRET, AT(conf, source.uri),
@@ -154,6 +157,55 @@ static const struct conf_key keys[] = {
      .choices = "int64|decimal", .example = "bigint_json: decimal",
      .help = "Whole numbers inside json and jsonb: int64 where they fit; or always Decimal128."},
 
+    /* --- alerts --- */
+    {SCOPE_ALERTS, "webhook", KIND_URI, KEY_SECRET | KEY_RELOAD, AT(conf, alerts.webhook),
+     .at_offset = offsetof(struct conf, alerts.webhook_at), .check = conf_check_webhook,
+     .otherwise = "none", .example = "webhook: \"https://hooks.slack.com/services/${HOOK}\"",
+     .help = "Where alerts are posted when they fire, every 4 hours while they do, and when they "
+             "are over."},
+    {SCOPE_ALERTS, "format", KIND_CHOICE, KEY_RELOAD, AT(conf, alerts.format),
+     .choices = "auto|alertmanager|slack", .fallback = "auto", .example = "format: slack",
+     .help = "The body of a post. alertmanager: as Alertmanager's webhooks, version 4, or the list "
+             "that its own `/api/v2/alerts` takes. slack: a text, as Slack and Mattermost take it. "
+             "auto: slack for hosts and paths that look like it, else alertmanager."},
+    {SCOPE_ALERTS, "command", KIND_WORDS, KEY_RELOAD | KEY_FILLED, AT(conf, alerts.command),
+     .otherwise = "none", .example = "command: [/usr/local/bin/page, --team, data]",
+     .help = "A program and its arguments, run without a shell for every alert that fires or is "
+             "over, with the alertmanager body on its standard input and at most 30 seconds of "
+             "time."},
+    {SCOPE_ALERTS, "rules", KIND_ALERT_RULES, KEY_RELOAD, AT(conf, alerts.rules),
+     .at_offset = offsetof(struct conf, alerts.rule_count), .child = SCOPE_ALERT_RULE,
+     .otherwise = "kafka_lag over 10000, streaming_lag over 60s, error_rate over 1%, "
+                  "divergence_rate over 1% (window 5m)",
+     .example = "rules: [{metric: streaming_lag, over: 60s, for: 2m, severity: critical}]",
+     .help = "What is watched, instead of the default. `[]` is nothing."},
+
+    {SCOPE_ALERT_RULE, "metric", KIND_TEXT_AT, KEY_NEEDED, AT(conf_alert_rule, metric),
+     .example = "metric: streaming_lag",
+     .help = "kafka_lag (changes that wait), streaming_lag (age of what was applied last), "
+             "error_rate (failed attempts to write), divergence_rate (documents found different), "
+             "or a name of docs/metrics.md: a counter counts as its growth a second, a histogram "
+             "as its 99th percentile."},
+    {SCOPE_ALERT_RULE, "over", KIND_THRESHOLD, 0, AT(conf_alert_rule, over),
+     .otherwise = "`under` is needed", .example = "over: 60s",
+     .help = "Fires above this: a number, a duration, or a percentage."},
+    {SCOPE_ALERT_RULE, "under", KIND_THRESHOLD, 0, AT(conf_alert_rule, under),
+     .otherwise = "`over` is needed", .example = "under: 0.5", .help = "Fires below this."},
+    {SCOPE_ALERT_RULE, "window", KIND_DURATION, 0, AT(conf_alert_rule, window_us),
+     RANGE(SECOND, 24 * 3600 * SECOND),
+     .otherwise = "5m for rates and histograms, 1m for counters, for others the value as it is",
+     .example = "window: 5m", .help = "The time over which it is counted, or averaged."},
+    {SCOPE_ALERT_RULE, "for", KIND_DURATION, 0, AT(conf_alert_rule, for_us),
+     RANGE(0, 24 * 3600 * SECOND), .fallback = "0s", .example = "for: 2m",
+     .help = "How long it must be so before the alert fires."},
+    {SCOPE_ALERT_RULE, "severity", KIND_CHOICE, 0, AT(conf_alert_rule, severity),
+     .choices = "low|medium|high|critical", .fallback = "high", .example = "severity: critical",
+     .help = "Handed on with the alert."},
+    {SCOPE_ALERT_RULE, "min_samples", KIND_INT64, 0, AT(conf_alert_rule, min_samples),
+     RANGE(1, 1000000000), .otherwise = "100 for rates, 20 for histograms, 1 for counters",
+     .example = "min_samples: 500",
+     .help = "With fewer in the window nothing is decided. Not for gauges."},
+
     /* --- a module --- */
     /* --- serve --- */
     {SCOPE_TOKENS, "viewer", KIND_TEXT, KEY_SECRET, AT(conf, serve.token_viewer),
@@ -174,7 +226,7 @@ static const struct conf_key keys[] = {
     {SCOPE_OFREP, "listen", KIND_TEXT, 0, AT(conf, serve.ofrep_listen), .check = conf_check_listen,
      .otherwise = "only `listen` answers", .example = "listen: 127.0.0.1:8421",
      .help = "Its address and port."},
-    {SCOPE_OFREP, "origins", KIND_LIST, 0, AT(conf, serve.ofrep_origins),
+    {SCOPE_OFREP, "origins", KIND_WORDS, 0, AT(conf, serve.ofrep_origins),
      .otherwise = "no page of another site may ask",
      .example = "origins: [\"https://app.example\"]",
      .help = "Web pages of which sites may evaluate flags (CORS)."},
@@ -334,6 +386,8 @@ const char *conf_scope_path(enum conf_scope scope) {
         [SCOPE_TOKENS] = "tokens",
         [SCOPE_TLS] = "tls",
         [SCOPE_OFREP] = "ofrep",
+        [SCOPE_ALERTS] = "alerts",
+        [SCOPE_ALERT_RULE] = "alerts.rules[]",
         [SCOPE_MODULE] = "modules.<module>",
         [SCOPE_MAPPING] = "modules.<module>.collections.<collection>",
         [SCOPE_FIELD] = "fields.<column>",

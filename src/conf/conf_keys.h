@@ -21,6 +21,8 @@ enum conf_scope {
     SCOPE_TOKENS,
     SCOPE_TLS,
     SCOPE_OFREP,
+    SCOPE_ALERTS,
+    SCOPE_ALERT_RULE,
     SCOPE_MODULE,
     SCOPE_MAPPING,
     SCOPE_FIELD,
@@ -30,19 +32,21 @@ enum conf_scope {
 #define SCOPE_COUNT (SCOPE_INDEX + 1)
 
 enum conf_kind {
-    KIND_SECTION,  /* `child` scope, in the same struct */
-    KIND_TEXT,     /* const char * */
-    KIND_TEXT_AT,  /* struct conf_text */
-    KIND_URI,      /* const char *, place at at_offset */
-    KIND_INT,      /* int */
-    KIND_INT64,    /* int64_t */
-    KIND_DURATION, /* int64_t, microseconds */
-    KIND_FLAG,     /* bool */
-    KIND_CHOICE,   /* an enum: index in `choices` */
-    KIND_LIST,     /* struct conf_list */
-    KIND_TABLE,    /* struct conf_table */
-    KIND_ID,       /* conf_mapping.id and id_objectid */
-    KIND_MODULES,  /* the rest: named or listed entries, each of scope `child` */
+    KIND_SECTION,   /* `child` scope, in the same struct */
+    KIND_TEXT,      /* const char * */
+    KIND_TEXT_AT,   /* struct conf_text */
+    KIND_URI,       /* const char *, place at at_offset */
+    KIND_INT,       /* int */
+    KIND_INT64,     /* int64_t */
+    KIND_DURATION,  /* int64_t, microseconds */
+    KIND_FLAG,      /* bool */
+    KIND_CHOICE,    /* an enum: index in `choices` */
+    KIND_LIST,      /* struct conf_list, of columns */
+    KIND_WORDS,     /* struct conf_list, of any texts */
+    KIND_THRESHOLD, /* struct conf_threshold */
+    KIND_TABLE,     /* struct conf_table */
+    KIND_ID,        /* conf_mapping.id and id_objectid */
+    KIND_MODULES,   /* the rest: named or listed entries, each of scope `child` */
     KIND_COLLECTIONS,
     KIND_FIELDS,
     KIND_ADD,
@@ -50,6 +54,7 @@ enum conf_kind {
     KIND_INDEXES,
     KIND_INDEX_KEYS,
     KIND_JOIN,
+    KIND_ALERT_RULES,
     KIND_FIXED, /* in the contract, but only its default is built */
     KIND_LATER  /* in the contract, not built at all */
 };

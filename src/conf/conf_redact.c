@@ -345,6 +345,21 @@ static void redact_conninfo(struct span s, struct buf *out) {
     }
 }
 
+/* Of a hook's address only the host is known to be harmless. */
+static void redact_http(const char *uri, size_t scheme, struct buf *out) {
+    struct span host = span_make(uri + scheme, strcspn(uri + scheme, "/?#"));
+    const char *at = memrchr(host.ptr, '@', host.len);
+    bool more = uri[scheme + host.len] != '\0';
+    buf_add(out, uri, scheme);
+    if (at) {
+        buf_add_text(out, HIDDEN "@");
+        host = span_make(at + 1, host.len - (size_t)(at + 1 - host.ptr));
+    }
+    buf_add_span(out, host);
+    if (more)
+        buf_add_text(out, "/" HIDDEN);
+}
+
 void conf_redact_uri(const char *uri, struct buf *out) {
     static const char *const schemes[] = {"postgresql://",  "postgres://", "mongodb://",
                                           "mongodb+srv://", "mariadb://",  "mysql://"};
@@ -356,5 +371,8 @@ void conf_redact_uri(const char *uri, struct buf *out) {
             return;
         }
     }
-    redact_conninfo(span_of(uri), out);
+    if (strncasecmp(uri, "http://", 7) == 0 || strncasecmp(uri, "https://", 8) == 0)
+        redact_http(uri, uri[4] == ':' ? 7 : 8, out);
+    else
+        redact_conninfo(span_of(uri), out);
 }

@@ -49,9 +49,21 @@ static void show_text(struct emit *e, const struct conf_key *key, const char *te
 }
 
 static void show_uri(struct emit *e, const struct conf_key *key, const char *uri) {
+    if (!uri) {
+        show_absent(e, key);
+        return;
+    }
     _cleanup_(buf_release) struct buf safe = {.max = 4 * (size_t)CONF_VALUE_MAX};
     conf_redact_uri(uri, &safe);
     emit_text(e, key->name, buf_text(&safe));
+}
+
+static void show_threshold(struct emit *e, const struct conf_key *key,
+                           const struct conf_threshold *t) {
+    if (!t->text)
+        show_absent(e, key);
+    else
+        emit_text(e, key->name, t->text);
 }
 
 static void show_list(struct emit *e, const struct conf_key *key, const struct conf_list *list) {
@@ -195,6 +207,12 @@ static void show_index(struct emit *e, const struct conf_index *index) {
     emit_close(e);
 }
 
+static void show_alert_rule(struct emit *e, const struct conf_alert_rule *rule) {
+    emit_map(e, NULL, true);
+    show_scope(e, SCOPE_ALERT_RULE, 0, rule);
+    emit_close(e);
+}
+
 static void show_entry(struct emit *e, enum conf_kind kind, const void *items, size_t i) {
     switch (kind) {
     case KIND_MODULES:
@@ -223,6 +241,9 @@ static void show_entry(struct emit *e, enum conf_kind kind, const void *items, s
         emit_text(e, join->child.text, join->parent.text);
         return;
     }
+    case KIND_ALERT_RULES:
+        show_alert_rule(e, (const struct conf_alert_rule *)items + i);
+        return;
     default: /* the other kinds have no entries */
         return;
     }
@@ -231,9 +252,14 @@ static void show_entry(struct emit *e, enum conf_kind kind, const void *items, s
 static void show_entries(struct emit *e, const struct conf_key *key, const void *base) {
     const void *items = *(void *const *)field_at(base, key);
     size_t count = *(const size_t *)((const char *)base + key->at_offset);
-    if (count == 0) {
+    bool list = key->kind == KIND_INDEXES || key->kind == KIND_ALERT_RULES;
+    if (key->kind == KIND_ALERT_RULES && !items) {
+        show_absent(e, key);
+        return;
+    }
+    if (count == 0 && key->kind != KIND_ALERT_RULES) {
         if (e->json) {
-            if (key->kind == KIND_INDEXES)
+            if (list)
                 emit_list(e, key->name);
             else
                 emit_map(e, key->name, true);
@@ -241,7 +267,7 @@ static void show_entries(struct emit *e, const struct conf_key *key, const void 
         }
         return;
     }
-    if (key->kind == KIND_INDEXES)
+    if (list)
         emit_list(e, key->name);
     else
         emit_map(e, key->name, key->kind == KIND_JOIN || key->kind == KIND_INDEX_KEYS);
@@ -272,7 +298,8 @@ static bool is_unset(enum conf_scope scope, const void *base) {
     for (size_t i = 0; i < count; i++) {
         const void *field = field_at(base, &key[i]);
         bool unset = (key[i].kind == KIND_TEXT && !*(const char *const *)field) ||
-                     (key[i].kind == KIND_LIST && ((const struct conf_list *)field)->at.line == 0);
+                     ((key[i].kind == KIND_LIST || key[i].kind == KIND_WORDS) &&
+                      ((const struct conf_list *)field)->at.line == 0);
         if (!unset)
             return false;
     }
@@ -317,10 +344,19 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
         show_integer(e, key->name, *(const int *)field);
         return;
     case KIND_INT64:
-        show_integer(e, key->name, *(const int64_t *)field);
+        if (*(const int64_t *)field == 0 && !key->fallback)
+            show_absent(e, key);
+        else
+            show_integer(e, key->name, *(const int64_t *)field);
+        return;
+    case KIND_THRESHOLD:
+        show_threshold(e, key, field);
         return;
     case KIND_DURATION:
-        emit_word(e, key->name, span_of(conf_duration_text(*(const int64_t *)field).text));
+        if (*(const int64_t *)field == 0 && !key->fallback)
+            show_absent(e, key);
+        else
+            emit_word(e, key->name, span_of(conf_duration_text(*(const int64_t *)field).text));
         return;
     case KIND_FLAG:
         show_flag(e, key->name, *(const bool *)field);
@@ -329,6 +365,7 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
         emit_word(e, key->name, conf_choice(key->choices, (size_t) * (const int *)field));
         return;
     case KIND_LIST:
+    case KIND_WORDS:
         show_list(e, key, field);
         return;
     case KIND_TABLE:
@@ -350,6 +387,7 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
     case KIND_INDEXES:
     case KIND_INDEX_KEYS:
     case KIND_JOIN:
+    case KIND_ALERT_RULES:
         show_entries(e, key, base);
         return;
     }

@@ -282,7 +282,7 @@ static void names(void **state) {
 
 static void later(void **state) {
     (void)state;
-    static const char *const top[] = {"gateway", "flags", "redis", "kafka", "alerts"};
+    static const char *const top[] = {"gateway", "flags", "redis", "kafka"};
     static const char *const module[] = {"flag",  "operations", "routes",    "reads", "writes",
                                          "stage", "rollout",    "approvals", "gates", "budget"};
     for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
