@@ -14,6 +14,8 @@
 
 static enum log_level least_level = LOG_INFO;
 static bool as_json;
+static log_listener_fn listener;
+static void *listener_context;
 static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -21,6 +23,11 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 void log_setup(enum log_level least, bool json) {
     least_level = least;
     as_json = json;
+}
+
+void log_listen(log_listener_fn fn, void *context) {
+    listener_context = context;
+    listener = fn;
 }
 
 static void add_time(struct buf *b) {
@@ -41,7 +48,7 @@ static bool is_plain(struct span s) {
     return s.len > 0;
 }
 
-static void add_value(struct buf *b, const struct log_field *f) {
+static void add_value(struct buf *b, bool json, const struct log_field *f) {
     switch (f->kind) {
     case LOG_FIELD_INT:
         buf_printf(b, "%" PRId64, f->number);
@@ -50,7 +57,7 @@ static void add_value(struct buf *b, const struct log_field *f) {
         buf_printf(b, "%.3f", f->real);
         return;
     case LOG_FIELD_SPAN:
-        if (!as_json && is_plain(f->text))
+        if (!json && is_plain(f->text))
             buf_add_span(b, f->text);
         else
             json_text_string(b, f->text);
@@ -58,9 +65,9 @@ static void add_value(struct buf *b, const struct log_field *f) {
     }
 }
 
-static void format(struct buf *b, enum log_level level, const char *event,
+static void format(struct buf *b, bool json, enum log_level level, const char *event,
                    const struct log_field *fields) {
-    if (as_json) {
+    if (json) {
         buf_add_text(b, "{\"time\":\"");
         add_time(b);
         buf_printf(b, "\",\"level\":\"%s\",\"event\":\"%s\"", level_names[level], event);
@@ -69,18 +76,29 @@ static void format(struct buf *b, enum log_level level, const char *event,
         buf_printf(b, " %s %s", level_names[level], event);
     }
     for (const struct log_field *f = fields; f->name; f++) {
-        buf_printf(b, as_json ? ",\"%s\":" : " %s=", f->name);
-        add_value(b, f);
+        buf_printf(b, json ? ",\"%s\":" : " %s=", f->name);
+        add_value(b, json, f);
     }
-    buf_add_text(b, as_json ? "}\n" : "\n");
+    buf_add_text(b, json ? "}\n" : "\n");
+}
+
+static void tell_listener(enum log_level level, const char *event, const struct log_field *fields) {
+    struct buf b;
+    buf_init(&b, LINE_MAX_BYTES);
+    format(&b, true, level, event, fields);
+    if (buf_ok(&b))
+        listener(listener_context, event, span_make(b.data, b.len - 1));
+    buf_release(&b);
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields) {
+    if (listener && level > LOG_DEBUG)
+        tell_listener(level, event, fields);
     if (level < least_level)
         return;
     struct buf b;
     buf_init(&b, LINE_MAX_BYTES);
-    format(&b, level, event, fields);
+    format(&b, as_json, level, event, fields);
     pthread_mutex_lock(&line_lock);
     ssize_t ignored = write(STDERR_FILENO, b.data, b.len);
     (void)ignored;

@@ -39,6 +39,12 @@ struct log_field {
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
+/* Gets every event from info on as a JSON object, whatever is written. Called by the thread that
+ * logs: it must return at once, and not log. Set before threads start, and to NULL after they
+ * ended. */
+typedef void (*log_listener_fn)(void *context, const char *event, struct span json);
+void log_listen(log_listener_fn fn, void *context);
+
 /* Before threads start. */
 void log_setup(enum log_level least, bool json);
 
