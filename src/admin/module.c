@@ -19,6 +19,7 @@
 struct module {
     struct module_config config;
     struct rate write_rate;
+    struct apply_live live;
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
@@ -110,6 +111,7 @@ static int run_pipeline(struct module *m, struct err *err) {
     struct pipeline_options options = {.module = m->config.name,
                                        .progress = on_progress,
                                        .progress_context = m,
+                                       .live = &m->live,
                                        .write_rate = &m->write_rate};
     int rc = state_lock_acquire(m->config.state_path, m->config.name, "serve", &lock, err);
     return rc < 0 ? rc : pipeline_run(m->config.conf, m->config.state, &options, err);
@@ -275,6 +277,10 @@ void module_view(struct module *m, struct module_view *ret) {
     if (m->verification)
         verification_view(m->verification, ret);
     pthread_mutex_unlock(&m->lock);
+}
+
+const struct apply_live *module_live(const struct module *m) {
+    return &m->live;
 }
 
 /* State first: what a caller was told holds after a crash. */

@@ -67,6 +67,8 @@ void module_join(struct module *m); /* after module_stop */
 void module_free(struct module *m);
 
 void module_view(struct module *m, struct module_view *ret);
+/* What its lanes have measured since the daemon started. */
+const struct apply_live *module_live(const struct module *m);
 const char *module_name(const struct module *m);
 
 /* Durable when they return 0. Pausing what is paused is fine. */

@@ -26,6 +26,7 @@ struct pipeline_progress {
     int64_t documents_copied;   /* in this run */
     int64_t documents_expected; /* of the snapshot; -1: unknown */
     int64_t changes;            /* received from the log in this run */
+    int64_t applied;            /* of these, acknowledged by the target */
     int64_t written, deleted, refreshed;
     int64_t lag_bytes;          /* received but not confirmed, and not received yet */
     int64_t lag_us;             /* age of the newest commit received; 0 when idle */

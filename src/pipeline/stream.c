@@ -142,6 +142,7 @@ static void report(struct stream *s) {
     struct state_counters c = counters(s);
     struct pipeline_progress p = {.stage = PIPELINE_STREAMING,
                                   .changes = c.received,
+                                  .applied = c.applied,
                                   .written = c.written,
                                   .deleted = c.deleted,
                                   .refreshed = c.refreshed,

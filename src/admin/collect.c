@@ -1,0 +1,103 @@
+#include "admin/collect.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* ---- the process ---- */
+
+static double status_kb(const char *name) {
+    char line[256];
+    double value = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, name, strlen(name)) == 0)
+            (void)sscanf(line + strlen(name), " %lf", &value);
+    if (f)
+        (void)fclose(f);
+    return value;
+}
+
+static double seconds(struct timeval t) {
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void collect_process(const struct picture *p, struct obs_page *page) {
+    struct rusage usage;
+    obs_sample(page, METRIC_BUILD_INFO, 1, BANYAN_VERSION);
+    obs_sample(page, METRIC_PROCESS_START, (double)p->started_us / 1e6);
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        obs_sample(page, METRIC_PROCESS_CPU, seconds(usage.ru_utime) + seconds(usage.ru_stime));
+    obs_sample(page, METRIC_PROCESS_RESIDENT, status_kb("VmRSS:") * 1024);
+    obs_sample(page, METRIC_PROCESS_PEAK, status_kb("VmHWM:") * 1024);
+}
+
+/* ---- modules ---- */
+
+static void collect_state(const struct module_view *v, struct obs_page *page) {
+    for (int state = MODULE_STARTING; state <= MODULE_STOPPED; state++)
+        obs_sample(page, METRIC_PIPELINE_STATE, v->state == (enum module_state)state, v->name,
+                   module_state_name((enum module_state)state));
+}
+
+static void collect_progress(const struct module_view *v, struct obs_page *page) {
+    const struct pipeline_progress *now = &v->now;
+    obs_sample(page, METRIC_CHANGES_RECEIVED, now->changes, v->name);
+    obs_sample(page, METRIC_CHANGES_APPLIED, now->applied, v->name);
+    obs_sample(page, METRIC_LAG_CHANGES, now->changes - now->applied, v->name);
+    obs_sample(page, METRIC_LAG_BYTES, now->lag_bytes, v->name);
+    obs_sample(page, METRIC_LAG_SECONDS, (double)now->lag_us / 1e6, v->name);
+    obs_sample(page, METRIC_DOCUMENTS_WRITTEN, now->written, v->name, "", "written");
+    obs_sample(page, METRIC_DOCUMENTS_WRITTEN, now->deleted, v->name, "", "deleted");
+    obs_sample(page, METRIC_DOCUMENTS_WRITTEN, now->refreshed, v->name, "", "refreshed");
+    obs_sample(page, METRIC_RETRIES, now->retries, v->name);
+    obs_sample(page, METRIC_WRITES_LIMIT, v->writes_per_second, v->name);
+    if (now->queue_room)
+        obs_sample(page, METRIC_QUEUE_FILL, (double)now->queued / (double)now->queue_room, v->name);
+    obs_sample(page, METRIC_SNAPSHOT_COPIED, now->documents_copied, v->name);
+    if (now->documents_expected >= 0)
+        obs_sample(page, METRIC_SNAPSHOT_EXPECTED, now->documents_expected, v->name);
+    obs_sample(page, METRIC_VERIFICATION_RUNNING, v->verifying, v->name);
+}
+
+static void collect_collections(const struct picture_module *m, struct obs_page *page) {
+    int64_t phases[STATE_STOPPED + 1] = {0};
+    for (size_t i = 0; i < m->collection_count; i++) {
+        const struct picture_collection *c = &m->collections[i];
+        phases[c->stored.phase]++;
+        obs_sample(page, METRIC_PARKED, c->parked, m->view.name, c->stored.name);
+        obs_sample(page, METRIC_FANOUTS_WAITING, c->fanouts.count, m->view.name, c->stored.name);
+    }
+    for (int phase = STATE_NEW; phase <= STATE_STOPPED; phase++)
+        obs_sample(page, METRIC_COLLECTIONS, phases[phase], m->view.name,
+                   state_phase_name((enum state_phase)phase));
+}
+
+static void collect_module(const struct picture *p, const struct picture_module *m,
+                           struct obs_page *page) {
+    collect_state(&m->view, page);
+    collect_progress(&m->view, page);
+    collect_collections(m, page);
+    obs_sample_histogram(page, METRIC_APPLY_LATENCY, &m->live->apply_us, m->view.name);
+    obs_sample_histogram(page, METRIC_BATCH_OPERATIONS, &m->live->batch_operations, m->view.name);
+    if (!m->has_stored)
+        return;
+    obs_sample(page, METRIC_CHECKPOINT_POSITION, m->stored.checkpoint, m->view.name);
+    obs_sample(page, METRIC_CHECKPOINT_AGE, (double)(p->now_us - m->stored.checkpoint_us) / 1e6,
+               m->view.name);
+}
+
+void collect_picture(const struct picture *p, struct obs_page *page) {
+    collect_process(p, page);
+    for (size_t i = 0; i < p->module_count; i++)
+        collect_module(p, &p->modules[i], page);
+    for (size_t i = 0; i < p->verification_count; i++) {
+        const struct picture_verification *v = &p->verifications[i];
+        if (!v->found)
+            continue;
+        obs_sample(page, METRIC_VERIFICATION_LAST_DIFFERENT, v->last.different + v->last.decoder,
+                   v->module);
+        obs_sample(page, METRIC_VERIFICATION_AGE, (double)(p->now_us - v->last.finished_us) / 1e6,
+                   v->module);
+    }
+}

@@ -1,0 +1,172 @@
+#include "admin/health.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *health_name(enum health h) {
+    static const char *const names[] = {"ok", "warn", "bad"};
+    return names[h];
+}
+
+static void issue(struct health_report *r, enum health severity, const char *module,
+                  const char *fmt, ...) printf_like(4, 5);
+
+static void issue(struct health_report *r, enum health severity, const char *module,
+                  const char *fmt, ...) {
+    va_list args;
+    if (severity > r->worst)
+        r->worst = severity;
+    if (r->count == HEALTH_ISSUES_MAX)
+        return;
+    struct health_issue *i = &r->issues[r->count++];
+    i->severity = severity;
+    i->module = module;
+    va_start(args, fmt);
+    (void)vsnprintf(i->words, sizeof i->words, fmt, args);
+    va_end(args);
+}
+
+static void check_pipeline(const struct picture_module *m, struct health_report *r) {
+    const struct module_view *v = &m->view;
+    if (v->state == MODULE_FAILED)
+        issue(r, HEALTH_BAD, v->name, "the pipeline does not run: %s", v->error);
+    if (v->state == MODULE_PAUSED)
+        issue(r, HEALTH_WARN, v->name, "paused by a person; the source keeps its log meanwhile");
+    if (v->now.lag_us > HEALTH_LAG_US)
+        issue(r, HEALTH_BAD, v->name, "%.0f seconds behind the source (limit %.0f)",
+              (double)v->now.lag_us / 1e6, (double)HEALTH_LAG_US / 1e6);
+    if (m->parked)
+        issue(r, HEALTH_WARN, v->name, "%" PRId64 " documents are parked and wait for a person",
+              m->parked);
+}
+
+static void check_collections(const struct picture_module *m, struct health_report *r) {
+    for (size_t i = 0; i < m->collection_count; i++)
+        if (m->collections[i].stored.phase == STATE_STOPPED)
+            issue(r, HEALTH_BAD, m->view.name, "collection %s is stopped: %s",
+                  m->collections[i].stored.name, m->collections[i].stored.error);
+}
+
+static void check_verification(const struct picture_verification *v, struct health_report *r) {
+    if (!v->found)
+        return;
+    if (strcmp(v->last.outcome, "different") == 0)
+        issue(r, HEALTH_BAD, v->module,
+              "the last verification found %" PRId64 " documents that differ",
+              v->last.different + v->last.decoder);
+    else if (strcmp(v->last.outcome, "failed") == 0)
+        issue(r, HEALTH_WARN, v->module, "the last verification did not come to its end: %s",
+              v->last.error);
+    else if (strcmp(v->last.outcome, "unsettled") == 0)
+        issue(r, HEALTH_WARN, v->module,
+              "the last verification left %" PRId64 " documents unsettled", v->last.unsettled);
+}
+
+/* Worst first; else in the order of modules. */
+static void sort(struct health_report *r) {
+    struct health_issue sorted[HEALTH_ISSUES_MAX];
+    size_t n = 0;
+    for (int severity = HEALTH_BAD; severity >= HEALTH_OK; severity--)
+        for (size_t i = 0; i < r->count; i++)
+            if (r->issues[i].severity == (enum health)severity)
+                sorted[n++] = r->issues[i];
+    memcpy(r->issues, sorted, n * sizeof *sorted);
+}
+
+void health_check(const struct picture *p, struct health_report *ret) {
+    ret->worst = HEALTH_OK;
+    ret->count = 0;
+    for (size_t i = 0; i < p->module_count; i++) {
+        check_pipeline(&p->modules[i], ret);
+        check_collections(&p->modules[i], ret);
+    }
+    for (size_t i = 0; i < p->verification_count; i++)
+        check_verification(&p->verifications[i], ret);
+    sort(ret);
+}
+
+/* ---- words ---- */
+
+static void add_age(struct buf *out, int64_t us) {
+    int64_t seconds = us > 0 ? us / 1000000 : 0;
+    if (seconds < 120)
+        buf_printf(out, "%" PRId64 " seconds ago", seconds);
+    else if (seconds < 7200)
+        buf_printf(out, "%" PRId64 " minutes ago", seconds / 60);
+    else if (seconds < 172800)
+        buf_printf(out, "%" PRId64 " hours ago", seconds / 3600);
+    else
+        buf_printf(out, "%" PRId64 " days ago", seconds / 86400);
+}
+
+static void say_copying(const struct module_view *v, struct buf *out) {
+    buf_printf(out, "%s is being copied", v->name);
+    if (v->now.documents_expected > 0)
+        buf_printf(out, ": %.0f %%",
+                   100.0 * (double)v->now.documents_copied / (double)v->now.documents_expected);
+}
+
+static void say_module(const struct module_view *v, struct buf *out) {
+    switch (v->state) {
+    case MODULE_STARTING:
+        buf_printf(out, "%s is starting", v->name);
+        return;
+    case MODULE_WAITING:
+        buf_printf(out, "%s waits for %s", v->name, v->waiting_for);
+        return;
+    case MODULE_COPYING:
+        say_copying(v, out);
+        return;
+    case MODULE_CATCHING_UP:
+        buf_printf(out, "%s is copied and catches up with the log", v->name);
+        return;
+    case MODULE_STREAMING:
+        buf_printf(out, "%s follows PostgreSQL, %.1f s behind", v->name,
+                   (double)v->now.lag_us / 1e6);
+        return;
+    case MODULE_PAUSED:
+        buf_printf(out, "%s is paused", v->name);
+        return;
+    case MODULE_FAILED:
+        buf_printf(out, "%s does not run", v->name);
+        return;
+    case MODULE_STOPPED:
+        buf_printf(out, "%s is stopped", v->name);
+        return;
+    }
+}
+
+static const struct picture_verification *verification_of(const struct picture *p,
+                                                          const char *module) {
+    for (size_t i = 0; i < p->verification_count; i++)
+        if (strcmp(p->verifications[i].module, module) == 0)
+            return &p->verifications[i];
+    return NULL;
+}
+
+static void say_verification(const struct picture *p, const char *module, struct buf *out) {
+    const struct picture_verification *v = verification_of(p, module);
+    if (!v || !v->found) {
+        buf_add_text(out, "; never verified");
+        return;
+    }
+    buf_add_text(out, "; verified ");
+    add_age(out, p->now_us - v->last.finished_us);
+    buf_printf(out, ", %" PRId64 " differences", v->last.different + v->last.decoder);
+}
+
+/* Reads and writes are still the source's in this version, so the way back is always open. */
+void health_words(const struct picture *p, const struct health_report *report, struct buf *out) {
+    for (size_t i = 0; i < p->module_count; i++) {
+        buf_add_text(out, i ? " " : "");
+        say_module(&p->modules[i].view, out);
+        say_verification(p, p->modules[i].view.name, out);
+        buf_add_char(out, '.');
+    }
+    if (report->count)
+        buf_printf(out, " %zu %s attention.", report->count,
+                   report->count == 1 ? "thing needs" : "things need");
+    buf_add_text(out, " Way back: possible, PostgreSQL is still the source of truth.");
+}

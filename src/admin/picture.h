@@ -1,0 +1,45 @@
+/*
+ * Everything that is known of the daemon at one moment, in one place: what the status, the page's
+ * first words, /health, /metrics and the alerts are all made from, so that they agree.
+ */
+#ifndef BANYAN_ADMIN_PICTURE_H
+#define BANYAN_ADMIN_PICTURE_H
+
+#include "admin/service.h"
+
+struct picture_collection {
+    struct state_collection stored;
+    struct state_fanouts_left fanouts;
+    int64_t parked;
+};
+
+struct picture_module {
+    struct module_view view;
+    const struct apply_live *live;
+    struct state_pipeline stored; /* has_stored */
+    bool has_stored;
+    struct picture_collection *collections;
+    size_t collection_count;
+    int64_t parked;
+};
+
+/* The last verification of a module of the configuration. */
+struct picture_verification {
+    const char *module;
+    bool found;
+    struct state_verification last;
+};
+
+struct picture {
+    int64_t now_us, started_us; /* wall clock */
+    struct picture_module *modules;
+    size_t module_count;
+    struct picture_verification *verifications; /* one for each module of the configuration */
+    size_t verification_count;
+};
+
+/* Reads the state; thread: any. */
+int picture_take(const struct service *s, struct picture *ret, struct err *err) must_check;
+void picture_release(struct picture *p);
+
+#endif
