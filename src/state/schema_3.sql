@@ -36,3 +36,28 @@ CREATE TABLE parked (
     UNIQUE (pipeline, collection, identity)
 ) STRICT;
 ALTER TABLE request ADD COLUMN parked_id INTEGER;
+-- Statistics of one minute. Merged by key, so that a report over days reads each key in order.
+CREATE TABLE rollup (
+    module TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    side TEXT NOT NULL,
+    minute INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    rescued INTEGER NOT NULL,
+    compared INTEGER NOT NULL,
+    real INTEGER NOT NULL,
+    lag INTEGER NOT NULL,
+    unsettled INTEGER NOT NULL,
+    explained INTEGER NOT NULL,
+    histogram BLOB NOT NULL,
+    PRIMARY KEY (module, kind, name, side, minute)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rollup_minute ON rollup (minute);
+-- Which batches have been merged: one that is sent again is not counted twice.
+CREATE TABLE rollup_writer (
+    writer TEXT PRIMARY KEY,
+    sequence INTEGER NOT NULL,
+    minute INTEGER NOT NULL
+) STRICT;

@@ -300,4 +300,50 @@ int state_verification_put(struct state *s, const char *module, const struct sta
 int state_verification_get(struct state *s, const char *module, struct state_verification *ret,
                            bool *ret_found, struct err *err) must_check;
 
+/* ---- statistics by the minute, kept for reports ----
+ *
+ * One row for each minute, module, kind (http, apply, operation, route), name and side. A batch
+ * (what one writer has counted since its last batch) is merged into what is there, as a whole or
+ * not at all, and only once: writer and sequence tell one that is sent again.
+ */
+#define STATE_ROLLUP_ROWS_MAX 10000 /* of one batch */
+#define STATE_ROLLUP_DAYS 30        /* that are kept */
+#define STATE_ROLLUP_COUNTS(X)                                                                     \
+    X(count) X(errors) X(rescued) X(compared) X(real) X(lag) X(unsettled) X(explained)
+
+struct obs_histogram;
+
+struct state_rollup_key {
+    const char *module, *kind, *name, *side; /* shorter than STATE_NAME_MAX; "": none */
+};
+
+struct state_rollup {
+    struct state_rollup_key key;
+    int64_t minute; /* since 1970-01-01 UTC; of a sum: the first of its step */
+#define STATE_ROLLUP_FIELD(name) int64_t name;
+    STATE_ROLLUP_COUNTS(STATE_ROLLUP_FIELD)
+#undef STATE_ROLLUP_FIELD
+    const struct obs_histogram *histogram;
+};
+
+/* `sequence` grows by any step with each batch of a writer; one that is not above the last one
+ * merged is left out without an error. */
+int state_rollups_write(struct state *s, const char *writer, int64_t sequence,
+                        const struct state_rollup *rows, size_t count, struct err *err) must_check;
+
+/* Which ones: NULL in the key is any; minutes from `from` to before `until`. */
+struct state_rollup_filter {
+    struct state_rollup_key key;
+    int64_t from, until;
+    int64_t step; /* minutes that are summed; 0: all of them */
+};
+/* The row is borrowed. Not 0 ends the reading with that code. */
+typedef int (*state_rollup_fn)(void *context, const struct state_rollup *row, struct err *err);
+/* Sums over each step, in the order of keys, then time. Others can use the file between pages. */
+int state_rollups_sum(struct state *s, const struct state_rollup_filter *filter,
+                      state_rollup_fn each, void *context, struct err *err) must_check;
+
+/* Forgets minutes before `minute`, a thousand in a transaction. */
+int state_rollups_expire(struct state *s, int64_t minute, struct err *err) must_check;
+
 #endif
