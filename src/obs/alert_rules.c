@@ -174,6 +174,13 @@ const char *obs_alert_state_name(enum obs_alert_state state) {
     return "?";
 }
 
+const char *obs_alert_label(const struct obs_alert *alert, const char *name) {
+    for (size_t i = 0; i < alert->label_count; i++)
+        if (strcmp(alert->labels[i].name, name) == 0)
+            return alert->labels[i].value;
+    return "";
+}
+
 static void add_amount(const struct obs_alert_rule *rule, double v, struct buf *out) {
     const char *unit = obs_metric_info(rule->metric)->unit;
     if (rule->kind == OBS_RULE_RATE || strcmp(unit, "ratio") == 0)
@@ -192,10 +199,12 @@ void obs_alert_words(const struct obs_alert *alert, struct buf *out) {
     buf_add_text(out, rule->metric_name);
     if (rule->kind == OBS_RULE_HISTOGRAM)
         buf_add_text(out, " (99 % of samples)");
-    if (alert->module[0] != '\0')
-        buf_printf(out, " of %s", alert->module);
-    if (alert->collection[0] != '\0')
-        buf_printf(out, ".%s", alert->collection);
+    const char *module = obs_alert_label(alert, "module");
+    const char *collection = obs_alert_label(alert, "collection");
+    if (module[0] != '\0')
+        buf_printf(out, " of %s", module);
+    if (collection[0] != '\0')
+        buf_printf(out, ".%s", collection);
     buf_add_text(out, " is ");
     add_amount(rule, alert->value, out);
     buf_add_text(out, beyond ? (rule->under ? ", under " : ", over ")

@@ -97,18 +97,6 @@ void obs_alerts_free(struct obs_alerts *a) {
 
 /* ---- which watch a series belongs to ---- */
 
-static void add_label(struct buf *out, const char *name, const char *value) {
-    if (value[0] == '\0')
-        return;
-    buf_printf(out, "%s%s=\"", out->len > 0 ? "," : "", name);
-    for (const char *p = value; *p; p++) {
-        if (*p == '"' || *p == '\\')
-            buf_add_char(out, '\\');
-        buf_add_char(out, *p == '\n' ? ' ' : *p);
-    }
-    buf_add_char(out, '"');
-}
-
 /* Of a rate only the module: its two counters need not have the same labels. */
 static bool label_counts(const struct obs_alert_rule *rule, const char *label) {
     return rule->kind != OBS_RULE_RATE || strcmp(label, "module") == 0;
@@ -117,21 +105,19 @@ static bool label_counts(const struct obs_alert_rule *rule, const char *label) {
 static void fill_alert(struct watch *w, const struct obs_alert_rule *rule,
                        const struct obs_series *s) {
     const struct obs_metric_info *info = obs_metric_info(s->metric);
-    struct buf labels;
-    buf_init(&labels, OBS_LABELS_MAX * (OBS_LABEL_VALUE_MAX + 1) * 2 + 64);
+    struct obs_alert *alert = &w->alert;
+    alert->fingerprint = XXH3_64bits(rule->name, strlen(rule->name));
     for (size_t i = 0; info->labels[i]; i++) {
-        if (!label_counts(rule, info->labels[i]))
+        if (s->labels[i][0] == '\0' || !label_counts(rule, info->labels[i]))
             continue;
-        add_label(&labels, info->labels[i], s->labels[i]);
-        if (strcmp(info->labels[i], "module") == 0)
-            snprintf(w->alert.module, sizeof w->alert.module, "%s", s->labels[i]);
-        if (strcmp(info->labels[i], "collection") == 0)
-            snprintf(w->alert.collection, sizeof w->alert.collection, "%s", s->labels[i]);
+        struct obs_alert_label *label = &alert->labels[alert->label_count++];
+        label->name = info->labels[i];
+        snprintf(label->value, sizeof label->value, "%s", s->labels[i]);
+        alert->fingerprint =
+            XXH3_64bits_withSeed(label->name, strlen(label->name), alert->fingerprint);
+        alert->fingerprint =
+            XXH3_64bits_withSeed(label->value, strlen(label->value), alert->fingerprint);
     }
-    XXH64_hash_t of_labels = XXH3_64bits(labels.data ? labels.data : "", labels.len);
-    w->alert.fingerprint = XXH3_64bits_withSeed(rule->name, strlen(rule->name), of_labels);
-    snprintf(w->alert.labels, sizeof w->alert.labels, "%s", buf_text(&labels));
-    buf_release(&labels);
 }
 
 static void add_key(struct buf *key, const struct obs_alert_rule *rule, size_t number,
@@ -496,8 +482,9 @@ const struct obs_alert *obs_alerts_get(const struct obs_alerts *a, size_t index)
 }
 
 static bool same_place(const struct obs_alert *x, const struct obs_alert *y) {
-    return x->rule == y->rule && strcmp(x->module, y->module) == 0 &&
-           strcmp(x->collection, y->collection) == 0;
+    return x->rule == y->rule &&
+           strcmp(obs_alert_label(x, "module"), obs_alert_label(y, "module")) == 0 &&
+           strcmp(obs_alert_label(x, "collection"), obs_alert_label(y, "collection")) == 0;
 }
 
 /* Alerts that differ in other labels are one series: the worst of them. */
@@ -515,7 +502,7 @@ void obs_alerts_sample(const struct obs_alerts *a, struct obs_page *page) {
                 worst = other->state;
         }
         if (first)
-            obs_sample(page, METRIC_ALERT_STATE, worst, alert->module, alert->collection,
-                       alert->rule->name);
+            obs_sample(page, METRIC_ALERT_STATE, worst, obs_alert_label(alert, "module"),
+                       obs_alert_label(alert, "collection"), alert->rule->name);
     }
 }

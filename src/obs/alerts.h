@@ -32,7 +32,6 @@
 #define OBS_ALERTS_MAX 2000                         /* alerts of all rules; more are not watched */
 #define OBS_ALERT_WINDOW_MAX (INT64_C(86400000000)) /* a day */
 #define OBS_ALERT_NAME_MAX 64
-#define OBS_ALERT_LABELS_MAX 320 /* bytes of an alert's labels as text */
 
 /* The unit that a threshold was written in: 10000, 60s, 1%. */
 enum obs_threshold_unit { OBS_UNIT_NUMBER, OBS_UNIT_SECONDS, OBS_UNIT_PERCENT };
@@ -76,12 +75,16 @@ int obs_alert_rule_init(struct obs_alert_rule *rule, const struct obs_alert_spec
 enum obs_alert_state { OBS_ALERT_INACTIVE, OBS_ALERT_PENDING, OBS_ALERT_FIRING };
 enum obs_verdict { OBS_PASS, OBS_FAIL, OBS_INCONCLUSIVE };
 
+struct obs_alert_label {
+    const char *name; /* static */
+    char value[OBS_LABEL_VALUE_MAX + 1];
+};
+
 struct obs_alert {
     const struct obs_alert_rule *rule;
-    uint64_t fingerprint;                 /* of rule and labels: the same in every process */
-    char labels[OBS_ALERT_LABELS_MAX];    /* module="shop",collection="orders" */
-    char module[OBS_LABEL_VALUE_MAX + 1]; /* "" where the metric has none */
-    char collection[OBS_LABEL_VALUE_MAX + 1];
+    uint64_t fingerprint; /* of rule and labels: the same in every process */
+    struct obs_alert_label labels[OBS_LABELS_MAX]; /* those that are not empty */
+    size_t label_count;
     enum obs_alert_state state;
     enum obs_verdict verdict; /* of the last evaluation */
     double value;             /* what was compared */
@@ -115,6 +118,9 @@ size_t obs_alerts_count(const struct obs_alerts *alerts);
 const struct obs_alert *obs_alerts_get(const struct obs_alerts *alerts, size_t index);
 /* Adds METRIC_ALERT_STATE. */
 void obs_alerts_sample(const struct obs_alerts *alerts, struct obs_page *page);
+
+/* The value of a label; "" where the alert has none of that name. */
+const char *obs_alert_label(const struct obs_alert *alert, const char *name);
 
 /* "streaming lag of shop is 75 s, over 60 s for 2 minutes", without a full stop. */
 void obs_alert_words(const struct obs_alert *alert, struct buf *out);
