@@ -1,0 +1,85 @@
+// Questions to the person: a reason for every change, a token where one is wanted.
+
+const byId = (id) => document.getElementById(id);
+
+// {why, number} or null. `number`: {name, value} asks for one too. `perform` (optional) is tried while
+// the dialog is open, so that what it refuses can be read and mended.
+export function ask({ title, text, ok = "Do it", danger = false, number = null, perform = null }) {
+  const dialog = byId("ask");
+  const error = byId("ask-error");
+  byId("ask-title").textContent = title;
+  byId("ask-text").textContent = text;
+  byId("ask-ok").textContent = ok;
+  byId("ask-ok").className = danger ? "danger" : "primary";
+  byId("ask-why").value = "";
+  byId("ask-number-label").hidden = !number;
+  if (number) {
+    byId("ask-number-name").textContent = number.name;
+    byId("ask-number").value = number.value;
+  }
+  error.hidden = true;
+  return new Promise((resolve) => {
+    const form = dialog.querySelector("form");
+    const end = (value) => {
+      form.onsubmit = null;
+      dialog.onclose = null;
+      if (dialog.open) dialog.close();
+      resolve(value);
+    };
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      if (event.submitter?.value === "cancel") return end(null);
+      const answer = { why: byId("ask-why").value.trim(), number: Number(byId("ask-number").value) };
+      if (!answer.why) {
+        error.textContent = "Please say why: whoever reads the audit log will want to know.";
+        error.hidden = false;
+        byId("ask-why").focus();
+        return undefined;
+      }
+      try {
+        if (perform) await perform(answer);
+      } catch (problem) {
+        error.textContent = [problem.message, problem.wayOut].filter(Boolean).join(". ");
+        error.hidden = false;
+        return undefined;
+      }
+      return end(answer);
+    };
+    dialog.onclose = () => end(null);
+    dialog.showModal();
+    byId(number ? "ask-number" : "ask-why").focus();
+  });
+}
+
+export function login(tryToken) {
+  const dialog = byId("login");
+  const error = byId("login-error");
+  error.hidden = true;
+  return new Promise((resolve) => {
+    dialog.oncancel = (event) => event.preventDefault();
+    dialog.querySelector("form").onsubmit = async (event) => {
+      event.preventDefault();
+      try {
+        await tryToken(byId("token").value);
+      } catch (problem) {
+        error.textContent = problem.status === 401 ? "This token is not known." : problem.message;
+        error.hidden = false;
+        return;
+      }
+      byId("token").value = "";
+      dialog.close();
+      resolve();
+    };
+    dialog.showModal();
+    byId("token").focus();
+  });
+}
+
+let toastTimer = 0;
+export function toast(text) {
+  const place = byId("toast");
+  place.textContent = text;
+  place.hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { place.hidden = true; }, 6000);
+}

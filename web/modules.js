@@ -1,0 +1,137 @@
+// One card for each pipeline: state, throughput and lag as plots, the copy, verification.
+import { call } from "./api.js";
+import { ask, toast } from "./dialogs.js";
+import { element, number, ago, duration } from "./show.js";
+
+const POINTS = 120;
+const cards = new Map();
+const kinds = { streaming: "ok", copying: "ok", catching_up: "ok", starting: "warn", waiting: "warn", paused: "warn", failed: "bad", stopped: "bad" };
+
+function color(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function makePlot(canvas) {
+  const line = (label, axis, shade, dash) => ({
+    label, data: [], yAxisID: axis, borderColor: color(shade), borderWidth: 1.5, borderDash: dash, pointRadius: 0, tension: 0.2,
+  });
+  const scale = (position) => ({ position, beginAtZero: true, grid: { drawOnChartArea: position === "left", color: color("--line") }, ticks: { maxTicksLimit: 4, color: color("--quiet") } });
+  return new globalThis.Chart(canvas, {
+    type: "line",
+    data: { labels: [], datasets: [line("changes/s", "y", "--accent", []), line("lag s", "lag", "--bad", [4, 3])] },
+    options: {
+      animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
+      scales: { x: { display: false }, y: scale("left"), lag: scale("right") },
+      plugins: { legend: { labels: { boxWidth: 18, color: color("--quiet") } } },
+    },
+  });
+}
+
+function addPoint(plot, pipeline) {
+  const rate = pipeline.state === "copying" ? pipeline.snapshot.per_second : pipeline.rates.written_per_second;
+  plot.data.labels.push(new Date().toLocaleTimeString());
+  plot.data.datasets[0].data.push(rate);
+  plot.data.datasets[1].data.push(pipeline.lag_seconds);
+  if (plot.data.labels.length > POINTS) {
+    plot.data.labels.shift();
+    plot.data.datasets.forEach((set) => set.data.shift());
+  }
+  plot.update();
+}
+
+async function change(name, action, question, refresh) {
+  const path = `/v1/modules/${encodeURIComponent(name)}/${action}`;
+  const done = await ask({ ...question, perform: (answer) => call("POST", path, { why: answer.why, ...question.body?.(answer) }) });
+  if (done) toast(`${name}: ${action} done.`);
+  await refresh();
+}
+
+function makeCard(name, refresh) {
+  const card = element("article", { class: "card", "data-module": name });
+  const parts = {
+    badge: element("span", { class: "badge" }),
+    facts: element("dl"),
+    copy: element("div", { hidden: true }, element("progress", { max: "1", "aria-label": `Copy of ${name}` }), element("p", { class: "empty" })),
+    canvas: element("canvas", { role: "img", "aria-label": `Changes a second and lag of ${name}, the last two minutes` }),
+    pause: element("button", { type: "button" }, "Pause"),
+    throttle: element("button", { type: "button" }, "Limit writes"),
+    verify: element("button", { type: "button" }, "Verify"),
+    verified: element("p", { class: "empty" }),
+  };
+  parts.pause.addEventListener("click", () => {
+    const action = parts.pause.textContent === "Pause" ? "pause" : "resume";
+    change(name, action, { title: `${parts.pause.textContent} ${name}?`, ok: parts.pause.textContent, text: action === "pause"
+      ? "The pipeline drains and stops. PostgreSQL keeps its log until it goes on: mind the disk."
+      : "The pipeline goes on where it stopped." }, refresh);
+  });
+  parts.throttle.addEventListener("click", () => change(name, "throttle", {
+    title: `Limit the writes of ${name}`, text: "Documents a second, all lanes together; 0 is no limit. It holds at once.", ok: "Set the limit",
+    number: { name: "Writes a second", value: card.dataset.limit ?? 0 }, body: (answer) => ({ writes_per_second: answer.number }),
+  }, refresh));
+  parts.verify.addEventListener("click", () => change(name, "verify", {
+    title: `Verify ${name}`, text: "Compares every document with its rows, while both change.", ok: "Verify",
+  }, refresh));
+  card.append(element("div", { class: "head" }, element("h3", {}, name), parts.badge), parts.copy,
+    element("div", { class: "plot" }, parts.canvas), parts.facts, parts.verified,
+    element("p", { class: "buttons" }, parts.pause, parts.throttle, parts.verify));
+  return { card, parts, plot: null };
+}
+
+function facts(pipeline) {
+  const rows = [
+    ["Behind", `${number(pipeline.lag_seconds, 1)} s, ${number(pipeline.lag_bytes / 1e6, 1)} MB of log`],
+    ["Changes", `${number(pipeline.received)} received, ${number(pipeline.rates.received_per_second, 0)}/s`],
+    ["Written", `${number(pipeline.written)}, deleted ${number(pipeline.deleted)}`],
+    ["Writes to MongoDB", `p50 ${number(pipeline.latency_us.p50 / 1000, 1)} ms, p99 ${number(pipeline.latency_us.p99 / 1000, 1)} ms`],
+    ["Limit", pipeline.writes_per_second ? `${number(pipeline.writes_per_second)}/s` : "none"],
+  ];
+  if (pipeline.parked) rows.push(["Parked", number(pipeline.parked)]);
+  if (pipeline.error) rows.push(["Error", pipeline.error]);
+  if (pipeline.waiting_for) rows.push(["Waits for", pipeline.waiting_for]);
+  return rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
+}
+
+function verificationWords(module) {
+  if (module.verifying.running) {
+    const of = module.verifying.expected ? ` of about ${number(module.verifying.expected)}` : "";
+    return `Verifying ${module.verifying.collection}: ${module.verifying.stage}, ${number(module.verifying.done)}${of}`;
+  }
+  return module.verifications.map((v) => v.outcome === "never" ? `${v.module}: never verified`
+    : `${v.module}: ${v.outcome}, ${number(v.compared)} compared, ${number(v.different)} different, ${ago(v.finished)}`).join("; ");
+}
+
+function showCopy(parts, pipeline) {
+  const { copied, expected, eta_s: eta } = pipeline.snapshot;
+  parts.copy.hidden = pipeline.state !== "copying";
+  if (parts.copy.hidden) return;
+  const [bar, words] = parts.copy.children;
+  if (expected > 0) bar.value = Math.min(1, copied / expected);
+  else bar.removeAttribute("value");
+  words.textContent = `${number(copied)} ${expected > 0 ? `of about ${number(expected)} ` : ""}documents copied` + (eta ? `, ${duration(eta)} left` : "");
+}
+
+function update(entry, module) {
+  const { card, parts } = entry;
+  const { pipeline } = module;
+  entry.plot ??= makePlot(parts.canvas);
+  card.dataset.limit = pipeline.writes_per_second;
+  parts.badge.textContent = pipeline.state.replaceAll("_", " ");
+  parts.badge.dataset.kind = kinds[pipeline.state] ?? "warn";
+  parts.pause.textContent = pipeline.state === "paused" ? "Resume" : "Pause";
+  parts.verify.disabled = module.verifying.running;
+  parts.facts.replaceChildren(...facts(pipeline));
+  parts.verified.textContent = verificationWords(module);
+  showCopy(parts, pipeline);
+  addPoint(entry.plot, pipeline);
+}
+
+export function showModules(modules, refresh) {
+  document.getElementById("no-modules").hidden = modules.length > 0;
+  for (const module of modules) {
+    if (!cards.has(module.name)) {
+      cards.set(module.name, makeCard(module.name, refresh));
+      document.getElementById("cards").append(cards.get(module.name).card);
+    }
+    update(cards.get(module.name), module);
+  }
+}
