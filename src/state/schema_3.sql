@@ -61,3 +61,39 @@ CREATE TABLE rollup_writer (
     sequence INTEGER NOT NULL,
     minute INTEGER NOT NULL
 ) STRICT;
+-- What people changed about flags at run time. A row stays after a reset, so that its version only
+-- grows; `changes` NULL and `killed` 0: the flag is as its file says.
+CREATE TABLE flag_override (
+    name TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    changes TEXT,
+    killed INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    changed_us INTEGER NOT NULL
+) STRICT;
+-- Since when a flag is on for everybody.
+CREATE TABLE flag_full (
+    name TEXT PRIMARY KEY,
+    since_us INTEGER NOT NULL
+) STRICT;
+-- Who changed what, when and why. Lines are added and never changed.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at_us INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    role TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    before TEXT,
+    after TEXT,
+    why TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit
+BEGIN
+    SELECT raise(ABORT, 'the audit log is only added to');
+END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
+BEGIN
+    SELECT raise(ABORT, 'the audit log is only added to');
+END;

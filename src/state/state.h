@@ -346,4 +346,68 @@ int state_rollups_sum(struct state *s, const struct state_rollup_filter *filter,
 /* Forgets minutes before `minute`, a thousand in a transaction. */
 int state_rollups_expire(struct state *s, int64_t minute, struct err *err) must_check;
 
+/* ---- what people changed about flags, and the audit log ----
+ *
+ * A flag's version begins at 0 (nobody changed it) and grows by one with each change, a reset
+ * included. A change names the version that it was made for: another one in between refuses it.
+ * Change and audit line are one transaction.
+ */
+#define STATE_WHY_MAX 1000      /* bytes of a reason, without NUL */
+#define STATE_CHANGES_MAX 65536 /* bytes of the JSON of an override, or of before and after */
+
+struct state_flag {
+    char name[STATE_NAME_MAX];
+    int64_t version;
+    char *changes; /* JSON object; NULL: none */
+    bool killed;
+    char who[STATE_NAME_MAX];
+    char why[STATE_WHY_MAX + 1];
+    int64_t changed_us; /* wall clock */
+};
+void state_flag_clear(struct state_flag *f);
+
+/* Texts are borrowed; NULL is none for `before` and `after` (JSON). */
+struct state_audit_line {
+    const char *who, *role, *action, *subject, *before, *after, *why;
+};
+
+/* Stores f (name, changes, killed; its version is the one it was made for) and the line. Another
+ * version in the file: *ret_version is that one, nothing is stored, 0 is returned and
+ * *ret_conflict true. Else *ret_version is the new one. who, why and when come from the line. */
+int state_flag_change(struct state *s, const struct state_flag *f,
+                      const struct state_audit_line *line, int64_t *ret_version, bool *ret_conflict,
+                      struct err *err) must_check;
+/* Of a flag that nobody changed: version 0. */
+int state_flag_get(struct state *s, const char *name, struct state_flag *ret,
+                   struct err *err) must_check;
+/* All that were ever changed, by name. free() the array after clearing each, on an error too. */
+int state_flag_list(struct state *s, struct state_flag **ret, size_t *ret_count,
+                    struct err *err) must_check;
+
+/* The flags that are on for everybody now: one that was not gets `now_us`, the others are
+ * forgotten. */
+int state_flags_full(struct state *s, const char *const *names, size_t count, int64_t now_us,
+                     struct err *err) must_check;
+/* 0: not on for everybody. */
+int state_flag_full_since(struct state *s, const char *name, int64_t *ret_us,
+                          struct err *err) must_check;
+
+struct state_audit {
+    int64_t id; /* only grows */
+    int64_t at_us;
+    char who[STATE_NAME_MAX];
+    char role[32];
+    char action[64];
+    char subject[STATE_NAME_MAX];
+    char why[STATE_WHY_MAX + 1];
+    char *before, *after; /* JSON; NULL: none */
+};
+void state_audit_clear(struct state_audit *a);
+int state_audit_add(struct state *s, const struct state_audit_line *line,
+                    struct err *err) must_check;
+/* Those with an id below `before` (0: the newest), newest first, at most `max`. free() the array
+ * after clearing each, on an error too. */
+int state_audit_list(struct state *s, int64_t before, size_t max, struct state_audit **ret,
+                     size_t *ret_count, struct err *err) must_check;
+
 #endif

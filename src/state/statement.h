@@ -12,7 +12,7 @@
 
 /* More different statements than the state's functions have; the rest would be prepared each time.
  */
-#define STATEMENTS_KEPT 64
+#define STATEMENTS_KEPT 96
 
 struct kept_statement {
     const char *sql;
