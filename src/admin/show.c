@@ -140,9 +140,7 @@ void show_module(const struct picture *p, const struct picture_module *m, struct
     json_out_close(j, '}');
 }
 
-void show_health(const struct health_report *report, struct json_out *j) {
-    json_out_open(j, NULL, '{');
-    json_out_text(j, "status", health_name(report->worst));
+static void show_issues(const struct health_report *report, struct json_out *j) {
     json_out_open(j, "issues", '[');
     for (size_t i = 0; i < report->count; i++) {
         json_out_open(j, NULL, '{');
@@ -152,6 +150,12 @@ void show_health(const struct health_report *report, struct json_out *j) {
         json_out_close(j, '}');
     }
     json_out_close(j, ']');
+}
+
+void show_health(const struct health_report *report, struct json_out *j) {
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "status", health_name(report->worst));
+    show_issues(report, j);
     json_out_close(j, '}');
 }
 
@@ -166,6 +170,7 @@ void show_status(const struct picture *p, const struct health_report *report, st
     json_out_text(j, "words", buf_text(&words));
     json_out_text(j, "severity", health_name(report->worst));
     json_out_close(j, '}');
+    show_issues(report, j);
     json_out_open(j, "modules", '[');
     for (size_t i = 0; i < p->module_count; i++)
         show_module(p, &p->modules[i], j);

@@ -1,0 +1,155 @@
+/* What the page says first, and what /health answers. */
+#include "admin/health.h"
+#include "admin/show.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct scene {
+    struct picture picture;
+    struct picture_module module;
+    struct picture_collection collection;
+    struct picture_verification verification;
+    struct apply_live live;
+    struct health_report report;
+};
+
+static int setup(void **state) {
+    struct scene *s = test_calloc(1, sizeof *s);
+    s->picture = (struct picture){.now_us = 3600000000,
+                                  .started_us = 1000000,
+                                  .modules = &s->module,
+                                  .module_count = 1,
+                                  .verifications = &s->verification,
+                                  .verification_count = 1};
+    s->module = (struct picture_module){
+        .live = &s->live, .collections = &s->collection, .collection_count = 1};
+    (void)snprintf(s->module.view.name, sizeof s->module.view.name, "shop");
+    s->module.view.state = MODULE_STREAMING;
+    (void)snprintf(s->collection.stored.name, sizeof s->collection.stored.name, "orders");
+    s->collection.stored.phase = STATE_STREAMING;
+    s->verification.module = "shop";
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state) {
+    test_free(*state);
+    return 0;
+}
+
+static void verified(struct scene *s, const char *outcome, int64_t different) {
+    s->verification.found = true;
+    s->verification.last.different = different;
+    s->verification.last.finished_us = s->picture.now_us - 120000000;
+    (void)snprintf(s->verification.last.outcome, sizeof s->verification.last.outcome, "%s",
+                   outcome);
+}
+
+static void words_are(struct scene *s, const char *want) {
+    _cleanup_(buf_release) struct buf words = {.max = 4096};
+    health_check(&s->picture, &s->report);
+    health_words(&s->picture, &s->report, &words);
+    assert_string_equal(buf_text(&words), want);
+}
+
+static void issue_is(struct scene *s, enum health worst, const char *want) {
+    health_check(&s->picture, &s->report);
+    assert_int_equal(s->report.worst, worst);
+    assert_true(s->report.count >= 1);
+    assert_string_equal(s->report.issues[0].words, want);
+}
+
+#define BACK " Way back: possible, PostgreSQL is still the source of truth."
+
+static void all_is_well(void **state) {
+    struct scene *s = *state;
+    s->module.view.now.lag_us = 200000;
+    words_are(s, "shop follows PostgreSQL, 0.2 s behind; never verified." BACK);
+    verified(s, "equal", 0);
+    words_are(s,
+              "shop follows PostgreSQL, 0.2 s behind; verified 2 minutes ago, 0 differences." BACK);
+    assert_int_equal(s->report.worst, HEALTH_OK);
+    assert_int_equal(s->report.count, 0);
+}
+
+static void a_copy_says_how_far_it_is(void **state) {
+    struct scene *s = *state;
+    s->module.view.state = MODULE_COPYING;
+    s->module.view.now.documents_copied = 500;
+    s->module.view.now.documents_expected = 1000;
+    words_are(s, "shop is being copied: 50 %; never verified." BACK);
+    s->module.view.now.documents_expected = -1;
+    words_are(s, "shop is being copied; never verified." BACK);
+}
+
+static void the_worst_comes_first(void **state) {
+    struct scene *s = *state;
+    s->module.parked = 3;
+    s->collection.stored.phase = STATE_STOPPED;
+    (void)snprintf(s->collection.stored.error, sizeof s->collection.stored.error, "column gone");
+    issue_is(s, HEALTH_BAD, "collection orders is stopped: column gone");
+    assert_int_equal(s->report.count, 2);
+    assert_string_equal(s->report.issues[1].words, "3 documents are parked and wait for a person");
+    words_are(
+        s, "shop follows PostgreSQL, 0.0 s behind; never verified. 2 things need attention." BACK);
+}
+
+static void each_trouble_has_its_words(void **state) {
+    struct scene *s = *state;
+    s->module.view.now.lag_us = HEALTH_LAG_US + 5000000;
+    issue_is(s, HEALTH_BAD, "65 seconds behind the source (limit 60)");
+    s->module.view.now.lag_us = HEALTH_LAG_US;
+    health_check(&s->picture, &s->report);
+    assert_int_equal(s->report.count, 0);
+    s->module.view.state = MODULE_PAUSED;
+    issue_is(s, HEALTH_WARN, "paused by a person; the source keeps its log meanwhile");
+    s->module.view.state = MODULE_FAILED;
+    (void)snprintf(s->module.view.error, sizeof s->module.view.error, "no route to host");
+    issue_is(s, HEALTH_BAD, "the pipeline does not run: no route to host");
+    s->module.view.state = MODULE_STREAMING;
+    verified(s, "different", 7);
+    issue_is(s, HEALTH_BAD, "the last verification found 7 documents that differ");
+}
+
+static void more_issues_than_can_be_shown(void **state) {
+    struct scene *s = *state;
+    struct picture_collection many[HEALTH_ISSUES_MAX + 5] = {0};
+    for (size_t i = 0; i < HEALTH_ISSUES_MAX + 5; i++)
+        many[i].stored.phase = STATE_STOPPED;
+    s->module.collections = many;
+    s->module.collection_count = HEALTH_ISSUES_MAX + 5;
+    health_check(&s->picture, &s->report);
+    assert_int_equal(s->report.count, HEALTH_ISSUES_MAX);
+}
+
+static void status_is_json(void **state) {
+    struct scene *s = *state;
+    _cleanup_(buf_release) struct buf out = {.max = 65536};
+    struct json_out j;
+    verified(s, "equal", 0);
+    health_check(&s->picture, &s->report);
+    json_out_begin(&j, &out);
+    show_status(&s->picture, &s->report, &j);
+    json_out_end(&j);
+    assert_non_null(strstr(buf_text(&out), "\"now\":\"1970-01-01T01:00:00.000Z\""));
+    assert_non_null(strstr(buf_text(&out), "\"state\":\"streaming\""));
+    assert_non_null(strstr(buf_text(&out), "\"outcome\":\"equal\""));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(all_is_well),
+        TEST(a_copy_says_how_far_it_is),
+        TEST(the_worst_comes_first),
+        TEST(each_trouble_has_its_words),
+        TEST(more_issues_than_can_be_shown),
+        TEST(status_is_json),
+    };
+    return cmocka_run_group_tests_name("health", tests, NULL, NULL);
+}
