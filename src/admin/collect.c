@@ -73,11 +73,23 @@ static void collect_collections(const struct picture_module *m, struct obs_page 
                    state_phase_name((enum state_phase)phase));
 }
 
+static void collect_slot(const struct picture_module *m, struct obs_page *page) {
+    static const char *const states[] = {"reserved", "extended", "unreserved", "lost", "missing"};
+    if (!m->slot.known)
+        return;
+    if (m->slot.retained >= 0)
+        obs_sample(page, METRIC_SLOT_RETAINED, m->slot.retained, m->view.name);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        obs_sample(page, METRIC_SLOT_STATE, strcmp(m->slot.status, states[i]) == 0, m->view.name,
+                   states[i]);
+}
+
 static void collect_module(const struct picture *p, const struct picture_module *m,
                            struct obs_page *page) {
     collect_state(&m->view, page);
     collect_progress(&m->view, page);
     collect_collections(m, page);
+    collect_slot(m, page);
     obs_sample_histogram(page, METRIC_APPLY_LATENCY, &m->live->apply_us, m->view.name);
     obs_sample_histogram(page, METRIC_BATCH_OPERATIONS, &m->live->batch_operations, m->view.name);
     if (!m->has_stored)

@@ -113,7 +113,9 @@ static void loop_until_stopped(struct service_loop *loop) {
 
 static int serve(struct service *s, struct err *err) {
     struct service_loop loop = {.service = s, .reload_fd = open_reload()};
-    int rc = start_modules(s, err);
+    int rc = slots_start(s->conf, s->state, &s->slots, err);
+    if (rc == 0)
+        rc = start_modules(s, err);
     if (rc == 0) {
         notify_systemd("READY=1");
         log_event(LOG_INFO, "serving", LOG_STR("listen", s->conf->serve.listen));
@@ -122,6 +124,7 @@ static int serve(struct service *s, struct err *err) {
         log_event(LOG_INFO, "stopping");
     }
     end_modules(s);
+    slots_stop(s->slots);
     if (loop.reload_fd >= 0)
         close(loop.reload_fd);
     return rc;

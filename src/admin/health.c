@@ -42,6 +42,20 @@ static void check_pipeline(const struct picture_module *m, struct health_report 
               m->parked);
 }
 
+static void check_slot(const struct picture_module *m, struct health_report *r) {
+    if (!m->slot.known)
+        return;
+    if (strcmp(m->slot.status, "lost") == 0 || strcmp(m->slot.status, "missing") == 0)
+        issue(r, HEALTH_BAD, m->view.name,
+              "the source has no longer the log that is needed (slot %s is %s); copy again with "
+              "banyan run %s --recopy all",
+              m->stored.slot, m->slot.status, m->view.name);
+    else if (strcmp(m->slot.status, "unreserved") == 0)
+        issue(r, HEALTH_BAD, m->view.name,
+              "the source is about to drop log that is needed (%.1f GB kept)",
+              (double)m->slot.retained / 1e9);
+}
+
 static void check_collections(const struct picture_module *m, struct health_report *r) {
     for (size_t i = 0; i < m->collection_count; i++)
         if (m->collections[i].stored.phase == STATE_STOPPED)
@@ -80,6 +94,7 @@ void health_check(const struct picture *p, struct health_report *ret) {
     ret->count = 0;
     for (size_t i = 0; i < p->module_count; i++) {
         check_pipeline(&p->modules[i], ret);
+        check_slot(&p->modules[i], ret);
         check_collections(&p->modules[i], ret);
     }
     for (size_t i = 0; i < p->verification_count; i++)

@@ -35,12 +35,13 @@ static int take_collections(struct picture_module *m, struct state *state, struc
     return rc < 0 ? rc : count_parked(m, state, err);
 }
 
-static int take_module(struct module *from, struct state *state, struct picture_module *m,
+static int take_module(const struct service *s, struct module *from, struct picture_module *m,
                        struct err *err) {
     module_view(from, &m->view);
+    slots_view(s->slots, m->view.name, &m->slot);
     m->live = module_live(from);
-    int rc = state_pipeline_get(state, m->view.name, &m->stored, &m->has_stored, err);
-    return rc < 0 ? rc : take_collections(m, state, err);
+    int rc = state_pipeline_get(s->state, m->view.name, &m->stored, &m->has_stored, err);
+    return rc < 0 ? rc : take_collections(m, s->state, err);
 }
 
 int picture_take(const struct service *s, struct picture *ret, struct err *err) {
@@ -50,7 +51,7 @@ int picture_take(const struct service *s, struct picture *ret, struct err *err) 
     ret->modules = mem_zalloc(s->module_count + 1, sizeof *ret->modules);
     ret->verifications = mem_zalloc(conf->module_count + 1, sizeof *ret->verifications);
     for (size_t i = 0; rc == 0 && i < s->module_count; i++)
-        rc = take_module(s->modules[i], s->state, &ret->modules[ret->module_count++], err);
+        rc = take_module(s, s->modules[i], &ret->modules[ret->module_count++], err);
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++) {
         struct picture_verification *v = &ret->verifications[ret->verification_count++];
         v->module = conf->modules[i].name.text;

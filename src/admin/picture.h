@@ -21,6 +21,7 @@ struct picture_module {
     struct picture_collection *collections;
     size_t collection_count;
     int64_t parked;
+    struct slot_view slot;
 };
 
 /* The last verification of a module of the configuration. */

@@ -6,6 +6,7 @@
 
 #include "admin/daemon.h"
 #include "admin/module.h"
+#include "admin/slots.h"
 
 #define SERVICE_MODULES_MAX 256
 
@@ -17,6 +18,7 @@ struct service {
 
     /* Made at the start, never changed: any thread may read. One for each module, or the one
      * pipeline "all" where `run all` made it. */
+    struct slots *slots;
     struct module *modules[SERVICE_MODULES_MAX];
     size_t module_count;
 };

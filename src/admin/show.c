@@ -50,6 +50,9 @@ static void show_pipeline(const struct picture_module *m, struct json_out *j) {
                   m->has_stored && m->stored.checkpoint ? lsn_format(m->stored.checkpoint).text
                                                         : NULL);
     show_time(j, "checkpoint_time", m->has_stored ? m->stored.checkpoint_us : 0);
+    json_out_text(j, "slot_status", m->slot.known ? m->slot.status : NULL);
+    if (m->slot.retained >= 0)
+        json_out_int(j, "slot_retained_bytes", m->slot.retained);
     json_out_int(j, "lag_bytes", v->now.lag_bytes);
     json_out_double(j, "lag_seconds", (double)v->now.lag_us / 1e6);
     json_out_open(j, "rates", '{');
