@@ -170,9 +170,8 @@ static const struct conf_key keys[] = {
              "auto: slack for hosts and paths that look like it, else alertmanager."},
     {SCOPE_ALERTS, "command", KIND_WORDS, KEY_RELOAD | KEY_FILLED, AT(conf, alerts.command),
      .otherwise = "none", .example = "command: [/usr/local/bin/page, --team, data]",
-     .help = "A program and its arguments, run without a shell for every alert that fires or is "
-             "over, with the alertmanager body on its standard input and at most 30 seconds of "
-             "time."},
+     .help = "A program and its arguments, run without a shell when alerts fire or are over, with "
+             "the alertmanager body on its standard input and at most 30 seconds of time."},
     {SCOPE_ALERTS, "rules", KIND_ALERT_RULES, KEY_RELOAD, AT(conf, alerts.rules),
      .at_offset = offsetof(struct conf, alerts.rule_count), .child = SCOPE_ALERT_RULE,
      .otherwise = "kafka_lag over 10000, streaming_lag over 60s, error_rate over 1%, "
