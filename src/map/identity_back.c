@@ -2,6 +2,10 @@
 
 #include "db/pg_type_back.h"
 #include "map/document.h"
+#include "model/canon.h"
+
+#include <inttypes.h>
+#include <math.h>
 
 #define TEXT_MAX ((size_t)64 * 1024)
 
@@ -88,4 +92,72 @@ bool identity_key(const struct plan_collection *c, const bson_t *document,
         ret_key[i] = span_of(buf_text(&room->texts[i]));
     }
     return leads_back(c, document, ret_key);
+}
+
+/* A double that is whole says so without an exponent; any other, the fewest digits that lead back.
+ */
+static void add_double(struct buf *out, double v) {
+    if (isnan(v) || isinf(v)) {
+        buf_add_text(out, isnan(v) ? "NaN" : v > 0 ? "Infinity" : "-Infinity");
+        return;
+    }
+    if (v == rint(v) && fabs(v) < 1e18) {
+        buf_printf(out, "%" PRId64, (int64_t)v);
+        return;
+    }
+    size_t before = out->len;
+    for (int digits = 15; digits <= 17; digits++) {
+        out->len = before;
+        buf_printf(out, "%.*g", digits, v);
+        if (strtod(buf_text(out) + before, NULL) == v)
+            return;
+    }
+}
+
+static void add_decimal(struct buf *out, const bson_iter_t *value) {
+    _cleanup_(buf_release) struct buf scratch = {.max = 256};
+    struct bsonw w;
+    bson_iter_t it;
+    bson_decimal128_t v;
+    char text[BSON_DECIMAL128_STRING];
+    bsonw_begin(&w, &scratch);
+    canon_append(&w, SPAN_LIT("v"), value); /* 1E+3 is 1000 */
+    bsonw_end(&w);
+    if (!bson_iter_init_from_data(&it, (const uint8_t *)scratch.data, scratch.len) ||
+        !bson_iter_next(&it) || !bson_iter_decimal128(&it, &v))
+        return;
+    bson_decimal128_to_string(&v, text);
+    buf_add_text(out, text);
+}
+
+static bool add_number(struct buf *out, const bson_iter_t *value) {
+    buf_clear(out);
+    if (BSON_ITER_HOLDS_INT32(value) || BSON_ITER_HOLDS_INT64(value))
+        buf_printf(out, "%" PRId64, bson_iter_as_int64(value));
+    else if (BSON_ITER_HOLDS_DOUBLE(value))
+        add_double(out, bson_iter_double(value));
+    else if (BSON_ITER_HOLDS_DECIMAL128(value))
+        add_decimal(out, value);
+    else
+        return false;
+    return buf_ok(out) && out->len > 0;
+}
+
+bool identity_twin(const struct plan_collection *c, const bson_t *document,
+                   struct identity_texts *room, struct span *ret_key) {
+    if (c->id_kind == PLAN_ID_OBJECTID)
+        return false; /* nothing but itself is equal to an ObjectId */
+    for (size_t i = 0; i < c->id_count; i++) {
+        const struct pg_type *type = c->root->columns[c->id[i]].source->type;
+        bson_iter_t value;
+        struct buf *text = &room->texts[i];
+        if (!find_id_value(c, document, i, &value))
+            return false;
+        bool ok = add_number(text, &value) ? is_value(c, type, span_of(buf_text(text)))
+                                           : read_text(c, document, i, text);
+        if (!ok)
+            return false;
+        ret_key[i] = span_of(buf_text(text));
+    }
+    return true;
 }

@@ -24,4 +24,10 @@ void identity_projection(const struct plan_collection *c, bson_t *ret_projection
 bool identity_key(const struct plan_collection *c, const bson_t *document,
                   struct identity_texts *room, struct span *ret_key);
 
+/* Same for a document whose `_id` holds numbers of other types than ours, which the server may
+ * take for the same `_id`: the key is the one those numbers say. Whether the server really takes
+ * them for the same is for the caller to ask. */
+bool identity_twin(const struct plan_collection *c, const bson_t *document,
+                   struct identity_texts *room, struct span *ret_key);
+
 #endif

@@ -41,6 +41,7 @@ struct pipeline_options {
     const char *module; /* "all": every module over one slot */
     bool catch_up;
     bool snapshot_only;
+    bool repair_only; /* for requests: nothing is copied that was not, nothing is made */
     const char *recopy; /* collection name, "all", or NULL */
     struct rate
         *write_rate; /* the limit of writes, which its owner may change; NULL: as configured */

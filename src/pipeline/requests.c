@@ -33,8 +33,8 @@ static int drop(struct run *run, size_t collection, int64_t id, struct err *err)
 }
 
 /* A request that cannot be read is dropped: the next verification asks again. */
-static int hand_out(struct run *run, struct outbox *outbox, const struct state_request *request,
-                    struct err *err) {
+static int hand_out(struct requests *q, struct run *run, struct outbox *outbox,
+                    const struct state_request *request, struct err *err) {
     size_t c = find_collection(run, request->collection);
     if (c == run->plan->collection_count || control_is_stopped(run, c))
         return 0;
@@ -50,7 +50,9 @@ static int hand_out(struct run *run, struct outbox *outbox, const struct state_r
                                      collection->id_count)) {
         struct err ignored;
         if (map_identity(collection, key, &identity, &ignored) == 0) {
-            struct change change = {.kind = CHANGE_REFRESH,
+            bool first = request->rewrite && request->id > q->deleted;
+            q->deleting |= first;
+            struct change change = {.kind = first ? CHANGE_DELETE : CHANGE_REFRESH,
                                     .collection = c,
                                     .identity = buf_span(&identity),
                                     .key = key};
@@ -67,7 +69,7 @@ static int take(struct requests *q, struct run *run, struct outbox *outbox, stru
     int rc = state_request_list(run->state, run->name, REQUESTS_AT_ONCE, &list, &count, err);
     for (size_t i = 0; i < count; i++) {
         if (rc == 0)
-            rc = hand_out(run, outbox, &list[i], err);
+            rc = hand_out(q, run, outbox, &list[i], err);
         q->in_flight = list[i].id;
         free(list[i].key);
     }
@@ -85,6 +87,11 @@ int requests_poll(struct requests *q, struct run *run, struct outbox *outbox, st
         return take(q, run, outbox, err);
     if (!is_written(q, run))
         return 0;
+    if (q->deleting) { /* a delete and a write at once would become one replacement */
+        q->deleted = q->in_flight;
+        q->deleting = false;
+        return take(q, run, outbox, err);
+    }
     int rc = state_request_finish(run->state, run->name, q->in_flight, err);
     q->in_flight = 0;
     return rc;

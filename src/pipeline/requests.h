@@ -14,6 +14,8 @@
 
 struct requests {
     int64_t in_flight; /* id of the newest one handed out; 0: none */
+    bool deleting;     /* what is in flight are deletes, before the same documents are written */
+    int64_t deleted;   /* up to this id, what is to be rewritten is deleted */
     bool none_left;    /* the last look found no request */
     uint64_t tickets[LEDGER_LANES_MAX];
 };

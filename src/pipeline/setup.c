@@ -153,6 +153,8 @@ static int prepare_slot(struct run *run, struct repl *repl, struct state_pipelin
     int rc = repl_slot_info(run->pg, run->slot, &slot, err);
     if (rc < 0)
         return rc;
+    if (run->options->repair_only && p->slot_state != STATE_SLOT_CREATED)
+        return err_set(err, ERR_NO, "nothing was copied yet; start banyan run %s", run->name);
     if (p->slot_state == STATE_SLOT_CREATED && !wants_new_slot(run))
         return check_slot(run, &slot, p, err);
     if (slot.exists && p->slot_state == STATE_SLOT_NONE)
@@ -197,7 +199,7 @@ int setup_source(struct run *run, struct err *err) {
     if (rc == 0)
         rc = state_pipeline_open(run->state, run->name, run->slot, run->publication,
                                  identity.system_id, identity.timeline, &p, err);
-    if (rc == 0)
+    if (rc == 0 && !run->options->repair_only)
         rc = publish(run, err);
     if (rc == 0)
         rc = prepare_slot(run, repl, &p, err);
@@ -307,9 +309,44 @@ static bool is_recopied(const struct run *run, const struct plan_collection *c) 
     return which && (strcmp(which, "all") == 0 || strcmp(which, c->name) == 0);
 }
 
+static int find_phase(struct run *run, const char *name, enum state_phase *ret, struct err *err) {
+    struct state_collection *list = NULL;
+    size_t count = 0;
+    int rc = state_collection_list(run->state, run->name, &list, &count, err);
+    *ret = STATE_NEW;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (strcmp(list[i].name, name) == 0)
+            *ret = list[i].phase;
+    free(list);
+    return rc;
+}
+
+/* 1: not to be touched while only repairing. A collection that was never copied is left alone, as
+ * if it were stopped, and the state hears nothing of it. One that is half copied needs the log
+ * from before its first chunk, so it must not be read past now. */
+static int leave_out(struct run *run, size_t i, struct err *err) {
+    enum state_phase phase;
+    const char *name = run->plan->collections[i]->name;
+    int rc = find_phase(run, name, &phase, err);
+    if (rc < 0)
+        return rc;
+    if (phase == STATE_COPYING)
+        return err_set(err, ERR_NO,
+                       "collection %s is half copied, and nothing can be repaired before it is "
+                       "whole; start banyan run %s, then verify again",
+                       name, run->name);
+    if (phase != STATE_NEW)
+        return 0;
+    run->collections[i].phase = STATE_STOPPED;
+    return 1;
+}
+
 static int setup_collection(struct run *run, size_t i, struct err *err) {
     const struct plan_collection *c = run->plan->collections[i];
     struct state_collection stored;
+    int left = run->options->repair_only ? leave_out(run, i, err) : 0;
+    if (left != 0)
+        return left < 0 ? left : 0;
     int rc = is_recopied(run, c) ? state_collection_reset(run->state, run->name, c->module, c->name,
                                                           c->fingerprint, err)
                                  : 0;

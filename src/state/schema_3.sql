@@ -97,3 +97,27 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit
 BEGIN
     SELECT raise(ABORT, 'the audit log is only added to');
 END;
+-- How far a verification of a collection has come, and the documents that may differ: those are
+-- asked again after an interruption. What version 2 kept knew nothing of them: it begins anew.
+DROP TABLE verify;
+CREATE TABLE verify (
+    pipeline TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    options TEXT NOT NULL,
+    owner INTEGER NOT NULL,
+    direction INTEGER NOT NULL,
+    cursor BLOB,
+    compared INTEGER NOT NULL,
+    scanned INTEGER NOT NULL,
+    started_us INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, collection)
+) STRICT;
+CREATE TABLE verify_candidate (
+    id INTEGER PRIMARY KEY,
+    pipeline TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    identity BLOB NOT NULL,
+    key BLOB,
+    FOREIGN KEY (pipeline, collection) REFERENCES verify ON DELETE CASCADE
+) STRICT;
+CREATE INDEX verify_candidate_of ON verify_candidate (pipeline, collection);

@@ -239,10 +239,14 @@ struct state_request {
     char *key; /* keyblob of the id columns */
     size_t key_len;
     int64_t drop; /* id of a parked document to be forgotten; 0: the row is read again */
+    bool rewrite; /* the document is deleted first */
 };
 /* "repair": read the row again and write, or delete, its document. */
 int state_request_add(struct state *s, const char *pipeline, const char *collection,
                       struct span key, struct err *err) must_check;
+/* "rewrite": the same, but the document is deleted first: a replacement keeps the type of `_id`. */
+int state_request_add_rewrite(struct state *s, const char *pipeline, const char *collection,
+                              struct span key, struct err *err) must_check;
 /* "drop": forget that the document is parked; what the target holds stays as it is. */
 int state_request_add_drop(struct state *s, const struct state_parked *parked,
                            struct err *err) must_check;
@@ -255,23 +259,49 @@ int state_request_finish(struct state *s, const char *pipeline, int64_t id,
 int state_request_count(struct state *s, const char *pipeline, int64_t *ret,
                         struct err *err) must_check;
 
-/* ---- verification that can be resumed ---- */
+/* ---- verification that can be resumed ----
+ *
+ * One row a collection: how far the comparison has come, and with it, always in one transaction,
+ * the documents found so far that may differ. The row belongs to one verification (`owner`, a
+ * random number): one that lost it to another goes on, but keeps nothing any more.
+ */
+enum state_verify_direction { STATE_VERIFY_ROWS, STATE_VERIFY_DOCUMENTS, STATE_VERIFY_SETTLING };
 
 struct state_verify {
     char collection[STATE_NAME_MAX];
     char options[64]; /* of which comparison this is the progress */
-    int direction;    /* 0: rows -> documents, 1: documents -> rows, 2: finished */
-    char *cursor;     /* NULL: at the beginning */
+    int64_t owner;
+    int direction; /* enum state_verify_direction */
+    char *cursor;  /* NULL: at the beginning of the direction */
     size_t cursor_len;
-    int64_t compared, different, unsettled;
-    int64_t started_us;
+    int64_t compared, scanned; /* rows; documents */
+    int64_t started_us;        /* wall clock */
 };
+struct state_candidate {
+    struct span identity; /* BSON */
+    struct span key;      /* keyblob of the id columns; ptr NULL: names no row */
+};
+/* free() ret->cursor. */
 int state_verify_get(struct state *s, const char *pipeline, const char *collection,
                      struct state_verify *ret, bool *ret_found, struct err *err) must_check;
-int state_verify_put(struct state *s, const char *pipeline, const struct state_verify *v,
-                     struct err *err) must_check;
+/* Takes the place of any other; its documents are forgotten. */
+int state_verify_begin(struct state *s, const char *pipeline, const struct state_verify *v,
+                       struct err *err) must_check;
+/* `owner` goes on with what belongs to `before`. *ret_taken false: that is not there any more. */
+int state_verify_take(struct state *s, const char *pipeline, const char *collection, int64_t before,
+                      int64_t owner, bool *ret_taken, struct err *err) must_check;
+/* The new position and what was found up to it. *ret_kept false: it is another's now. */
+int state_verify_advance(struct state *s, const char *pipeline, const struct state_verify *v,
+                         const struct state_candidate *found, size_t count, bool *ret_kept,
+                         struct err *err) must_check;
+/* In the order in which they were added; the spans hold until `fn` returns. */
+int state_verify_candidates(struct state *s, const char *pipeline, const char *collection,
+                            int (*fn)(void *context, const struct state_candidate *c,
+                                      struct err *err),
+                            void *context, struct err *err) must_check;
+/* Not there, or another's: fine. */
 int state_verify_delete(struct state *s, const char *pipeline, const char *collection,
-                        struct err *err) must_check;
+                        int64_t owner, struct err *err) must_check;
 
 /* ---- what people set while a daemon runs ---- */
 

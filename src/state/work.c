@@ -1,4 +1,4 @@
-/* Work that is under way: chunks, requests, verification. */
+/* Work that is under way: chunks, requests. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "state/statement.h"
@@ -108,17 +108,28 @@ int state_request_count(struct state *s, const char *pipeline, int64_t *ret, str
 
 /* ---- requests ---- */
 
-int state_request_add(struct state *s, const char *pipeline, const char *collection,
-                      struct span key, struct err *err) {
+static int add_request(struct state *s, const char *kind, const char *pipeline,
+                       const char *collection, struct span key, struct err *err) {
     struct statement st;
     statement_begin(&st, s,
                     "INSERT INTO request (pipeline, kind, collection, key, created_us) "
-                    "VALUES (?, 'repair', ?, ?, ?)");
+                    "VALUES (?, ?, ?, ?, ?)");
     statement_text(&st, pipeline);
+    statement_text(&st, kind);
     statement_text(&st, collection);
     statement_blob(&st, key);
     statement_int(&st, clock_wall_us());
     return statement_run(&st, NULL, err);
+}
+
+int state_request_add(struct state *s, const char *pipeline, const char *collection,
+                      struct span key, struct err *err) {
+    return add_request(s, "repair", pipeline, collection, key, err);
+}
+
+int state_request_add_rewrite(struct state *s, const char *pipeline, const char *collection,
+                              struct span key, struct err *err) {
+    return add_request(s, "rewrite", pipeline, collection, key, err);
 }
 
 int state_request_add_drop(struct state *s, const struct state_parked *parked, struct err *err) {
@@ -141,8 +152,8 @@ int state_request_list(struct state *s, const char *pipeline, size_t max,
     size_t n = 0;
     int rc;
     statement_begin(&st, s,
-                    "SELECT id, collection, key, coalesce(parked_id, 0) FROM request WHERE "
-                    "pipeline = ? ORDER BY id LIMIT ?");
+                    "SELECT id, collection, key, coalesce(parked_id, 0), kind = 'rewrite' FROM "
+                    "request WHERE pipeline = ? ORDER BY id LIMIT ?");
     statement_text(&st, pipeline);
     statement_int(&st, (int64_t)max);
     while ((rc = statement_row(&st, err)) > 0) {
@@ -152,6 +163,7 @@ int state_request_list(struct state *s, const char *pipeline, size_t max,
         statement_get_text(&st, 1, r->collection, sizeof r->collection);
         r->key = statement_get_blob(&st, 2, &r->key_len);
         r->drop = statement_get_int(&st, 3);
+        r->rewrite = statement_get_int(&st, 4) != 0;
     }
     *ret = list;
     *ret_count = n;
@@ -166,60 +178,5 @@ int state_request_finish(struct state *s, const char *pipeline, int64_t id, stru
     statement_begin(&st, s, "DELETE FROM request WHERE pipeline = ? AND id <= ?");
     statement_text(&st, pipeline);
     statement_int(&st, id);
-    return statement_run(&st, NULL, err);
-}
-
-/* ---- verification ---- */
-
-int state_verify_get(struct state *s, const char *pipeline, const char *collection,
-                     struct state_verify *ret, bool *ret_found, struct err *err) {
-    struct statement st;
-    statement_begin(
-        &st, s,
-        "SELECT collection, options, direction, cursor, compared, different, unsettled, "
-        "started_us FROM verify WHERE pipeline = ? AND collection = ?");
-    statement_text(&st, pipeline);
-    statement_text(&st, collection);
-    int rc = statement_row(&st, err);
-    if (rc < 0)
-        return rc;
-    *ret_found = rc > 0;
-    if (rc > 0) {
-        *ret = (struct state_verify){0};
-        statement_get_text(&st, 0, ret->collection, sizeof ret->collection);
-        statement_get_text(&st, 1, ret->options, sizeof ret->options);
-        ret->direction = (int)statement_get_int(&st, 2);
-        ret->cursor = statement_get_blob(&st, 3, &ret->cursor_len);
-        ret->compared = statement_get_int(&st, 4);
-        ret->different = statement_get_int(&st, 5);
-        ret->unsettled = statement_get_int(&st, 6);
-        ret->started_us = statement_get_int(&st, 7);
-    }
-    statement_end(&st);
-    return 0;
-}
-
-int state_verify_put(struct state *s, const char *pipeline, const struct state_verify *v,
-                     struct err *err) {
-    struct statement st;
-    statement_begin(&st, s, "INSERT OR REPLACE INTO verify VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    statement_text(&st, pipeline);
-    statement_text(&st, v->collection);
-    statement_text(&st, v->options);
-    statement_int(&st, v->direction);
-    statement_blob(&st, v->cursor ? span_make(v->cursor, v->cursor_len) : (struct span){0});
-    statement_int(&st, v->compared);
-    statement_int(&st, v->different);
-    statement_int(&st, v->unsettled);
-    statement_int(&st, v->started_us);
-    return statement_run(&st, NULL, err);
-}
-
-int state_verify_delete(struct state *s, const char *pipeline, const char *collection,
-                        struct err *err) {
-    struct statement st;
-    statement_begin(&st, s, "DELETE FROM verify WHERE pipeline = ? AND collection = ?");
-    statement_text(&st, pipeline);
-    statement_text(&st, collection);
     return statement_run(&st, NULL, err);
 }

@@ -16,7 +16,7 @@ static int full(struct err *err) {
 }
 
 int candidates_add(struct candidates *c, struct span identity, const struct span *key,
-                   size_t key_count, struct err *err) {
+                   size_t key_count, size_t bytes, struct err *err) {
     if (c->memory.max == 0)
         arena_init(&c->memory, MEMORY_MAX);
     if (spanmap_get(&c->index, identity))
@@ -36,6 +36,6 @@ int candidates_add(struct candidates *c, struct span identity, const struct span
     }
     bool fresh;
     *spanmap_put(&c->index, kept, &fresh) = (uint32_t)++c->count;
-    c->items[c->count - 1] = (struct candidate){.identity = kept, .key = texts};
+    c->items[c->count - 1] = (struct candidate){.identity = kept, .key = texts, .bytes = bytes};
     return 0;
 }

@@ -21,16 +21,21 @@ static int ask(struct session *s, int64_t *ret_asked, struct err *err) {
             continue;
         buf_clear(&blob);
         keyblob_write(&blob, c->key, s->c->id_count);
-        rc = state_request_add(s->state, s->stored.pipeline, s->c->name, buf_span(&blob), err);
+        rc = c->retyped ? state_request_add_rewrite(s->state, s->stored.pipeline, s->c->name,
+                                                    buf_span(&blob), err)
+                        : state_request_add(s->state, s->stored.pipeline, s->c->name,
+                                            buf_span(&blob), err);
         ++*ret_asked;
     }
     return rc;
 }
 
-/* Nobody runs the pipeline: we do, until it is caught up and has no requests left. */
+/* Nobody runs the pipeline: we do, until it is caught up and has no requests left. What was never
+ * copied stays so. */
 static int run_it(struct session *s, struct err *err) {
     _cleanup_(state_lock_freep) struct state_lock *lock = NULL;
-    struct pipeline_options options = {.module = s->stored.pipeline, .catch_up = true};
+    struct pipeline_options options = {
+        .module = s->stored.pipeline, .catch_up = true, .repair_only = true};
     int rc =
         state_lock_acquire(state_path(s->state), s->stored.pipeline, "verify --repair", &lock, err);
     return rc < 0 ? rc : pipeline_run(s->conf, s->state, &options, err);

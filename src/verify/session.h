@@ -1,5 +1,9 @@
 /*
  * What the files of one verification share. Private to verify/. @thread main
+ *
+ *   rows.c, documents.c      find candidates, page by page; resume.c keeps how far they came
+ *   settle.c with passed.c   ask each candidate again, until it is equal, different or unsettled
+ *   repair.c                 asks a run to write what is different, and settles it again
  */
 #ifndef BANYAN_VERIFY_SESSION_H
 #define BANYAN_VERIFY_SESSION_H
@@ -7,7 +11,6 @@
 #include "base/arena.h"
 #include "base/spanmap.h"
 #include "db/mongo.h"
-#include "map/identity_back.h"
 #include "source/assemble.h"
 #include "verify/rounds.h"
 #include "verify/verify.h"
@@ -16,8 +19,10 @@
 
 /* A document that may differ. */
 struct candidate {
-    struct span identity;   /* {"_id": ...} */
+    struct span identity;   /* {"_id": ...}, as we write it */
     const struct span *key; /* texts of the id columns; NULL: `_id` names no row of ours */
+    size_t bytes;           /* of the larger of both documents, where that is known; 0: unknown */
+    bool retyped;           /* the target's `_id` is equal to the server, but of another type */
     struct rounds rounds;
     enum verdict verdict;
 };
@@ -29,6 +34,15 @@ struct candidates {
     size_t count, cap;
 };
 
+/* How far the comparison of a collection has come, and what of that the state holds. */
+struct resume {
+    bool keeping; /* the state's row is ours */
+    enum state_verify_direction direction;
+    struct buf cursor; /* of the direction; empty: at its beginning */
+    int64_t started_us;
+    size_t kept; /* candidates that the state has */
+};
+
 struct session {
     const struct conf *conf;
     struct state *state;
@@ -38,27 +52,58 @@ struct session {
     struct plan *plan;
     struct pg *pg;
     struct mongo *mongo;
+    int64_t owner; /* a random number: whose the rows in the state are */
 
     /* of the collection under verification */
     const struct plan_collection *c;
     struct state_collection stored; /* its pipeline and phase */
     struct assembler *assembler;
     struct candidates candidates;
-    int64_t compared;
+    struct resume resume;
+    int64_t compared; /* rows */
+    int64_t scanned;  /* documents */
+    int64_t decoder;  /* documents that a decoder got wrong */
 };
 
 /* ---- candidates.c ---- */
 void candidates_release(struct candidates *c);
 /* Each document once. ERR_LIMIT when there are VERIFY_CANDIDATES_MAX. */
 int candidates_add(struct candidates *c, struct span identity, const struct span *key,
-                   size_t key_count, struct err *err) must_check;
+                   size_t key_count, size_t bytes, struct err *err) must_check;
+
+/* ---- resume.c ---- */
+
+/* Where an interrupted verification of this collection was, with what it had found; or the
+ * beginning. */
+int resume_load(struct session *s, struct err *err) must_check;
+/* The direction has come to this cursor (empty: its beginning). Kept with all candidates. */
+int resume_save(struct session *s, enum state_verify_direction direction, struct span cursor,
+                struct err *err) must_check;
+void resume_release(struct resume *r);
+/* Every collection was verified: nothing is left to go on with. */
+int resume_forget(struct session *s, struct err *err) must_check;
 
 /* ---- rows.c, documents.c: find candidates ---- */
 int rows_compare(struct session *s, struct err *err) must_check;
 int documents_compare(struct session *s, struct err *err) must_check;
 
+/* ---- lookup.c: documents of the target, by `_id` ---- */
+
+/* {"_id": ...} of the document, in `out`. */
+int lookup_identity(const bson_t *document, struct buf *out, struct err *err) must_check;
+/* The documents with these identities. keys_only: nothing of them but `_id`. */
+int lookup_find(struct session *s, const struct span *identities, size_t count, bool keys_only,
+                mongo_document_fn fn, void *context, struct err *err) must_check;
+
 /* ---- settle.c: which candidates are real ---- */
 int settle_all(struct session *s, struct err *err) must_check;
+
+/* ---- passed.c: has the target what the source had? ---- */
+
+/* The end of the log now, and a commit behind it so that a run passes it soon. */
+int passed_take(struct session *s, lsn_t *ret, struct err *err) must_check;
+/* Waits until everything up to `position` is written; not for long, and not where nobody writes. */
+int passed_wait(struct session *s, lsn_t position, bool *ret_passed, struct err *err) must_check;
 
 /* ---- differences.c: what is reported ---- */
 
@@ -68,6 +113,11 @@ int differences(struct session *s, struct span identity, struct span sql, struct
                 bool report, struct err *err) must_check;
 int difference_report(struct session *s, struct span identity, const char *path, const char *kind,
                       const char *sql, const char *mongodb, struct err *err) must_check;
+
+/* ---- decoder.c ---- */
+
+/* Checks a document backwards against its row (backcheck.h); reports and counts a mistake. */
+int decoder_check(struct session *s, const struct assembled *doc, struct err *err) must_check;
 
 /* ---- repair.c ---- */
 int repair_all(struct session *s, struct err *err) must_check;

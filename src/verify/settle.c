@@ -1,248 +1,238 @@
-/* Candidates: asked again and again, until each is equal, really different, or unsettled. */
+/*
+ * Candidates: asked again and again, until each is equal, really different, or unsettled.
+ *
+ * Memory: of the first look at a row its digest is kept, and its document while KEPT_BYTES hold
+ * it; then documents of the target are read in parts of PART_BYTES, or alone when one is larger,
+ * and compared with the rows as they are read again, one by one.
+ */
 #include "base/backoff.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/stop.h"
-#include "model/bsonw.h"
+#include "map/document.h"
+#include "map/identity_back.h"
+#include "model/canon.h"
 #include "source/readback.h"
-#include "state/lock.h"
 #include "verify/session.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #define BATCH 200
-#define IMAGES_MAX (ASSEMBLE_DOCUMENT_MAX + 1024 * 1024)
-#define PEEK_MAX "1000"
-#define PASS_WAIT_US 20000000
-#define POLL_US 50000
+#define KEPT_BYTES ((size_t)4 * 1024 * 1024)
+#define PART_BYTES ((size_t)8 * 1024 * 1024)
 
-/* Documents by identity: of rows, or of the target. */
-struct images {
-    struct arena memory;
-    struct spanmap index;
-    struct span documents[BATCH];
-    size_t count;
+/* A row at the first look. */
+struct look {
+    bool there;
+    uint64_t hash;
+    size_t len;
+    struct span document; /* empty: not kept */
 };
 
-static void images_init(struct images *m) {
-    *m = (struct images){0};
-    arena_init(&m->memory, IMAGES_MAX);
+/* One round of a batch; what the target has is there for items [from, to) only. */
+struct round {
+    struct session *s;
+    struct candidate *const *batch;
+    size_t count;
+    struct spanmap index; /* identity -> position in the batch, from 1 */
+    struct arena kept;
+    struct look looks[BATCH];
+    bool passed;
+
+    size_t from, to;
+    struct arena memory;
+    struct span documents[BATCH];
+    bool judged[BATCH];
+    struct identity_texts texts;
+    struct buf identity;
+};
+
+static void round_init(struct round *r, struct session *s, struct candidate *const *batch,
+                       size_t count) {
+    r->s = s;
+    r->batch = batch;
+    r->count = count;
+    arena_init(&r->kept, KEPT_BYTES);
+    arena_init(&r->memory, ASSEMBLE_DOCUMENT_MAX);
+    identity_texts_init(&r->texts);
+    buf_init(&r->identity, 1024 * 1024);
+    for (size_t i = 0; i < count; i++) {
+        bool fresh;
+        *spanmap_put(&r->index, batch[i]->identity, &fresh) = (uint32_t)i + 1;
+    }
 }
 
-static void images_release(struct images *m) {
-    arena_release(&m->memory);
-    spanmap_release(&m->index);
+static void round_free(struct round *r) {
+    arena_release(&r->kept);
+    arena_release(&r->memory);
+    spanmap_release(&r->index);
+    identity_texts_release(&r->texts);
+    buf_release(&r->identity);
+    free(r);
 }
 
-static int images_add(struct images *m, struct span identity, struct span document,
-                      struct err *err) {
-    bool fresh;
-    struct span key = arena_copy(&m->memory, identity);
-    struct span copy = arena_copy(&m->memory, document);
-    if (!key.ptr || !copy.ptr || m->count == BATCH)
-        return err_set(err, ERR_LIMIT, "documents asked again are larger than %zu bytes",
-                       IMAGES_MAX);
-    *spanmap_put(&m->index, key, &fresh) = (uint32_t)m->count + 1;
-    m->documents[m->count++] = copy;
-    return 0;
+/* -1: not of this batch. */
+static int place_of(const struct round *r, struct span identity) {
+    const uint32_t *position = spanmap_get(&r->index, identity);
+    return position ? (int)*position - 1 : -1;
 }
 
-static struct span images_get(const struct images *m, struct span identity) {
-    const uint32_t *position = spanmap_get(&m->index, identity);
-    return position ? m->documents[*position - 1] : (struct span){"", 0};
-}
+/* ---- rows ---- */
 
-/* ---- the round's reads ---- */
-
-static int on_row(void *context, const struct assembled *doc, struct err *err) {
-    return images_add(context, doc->identity, session_expected(doc), err);
-}
-
-static int read_rows(struct session *s, struct candidate *const *batch, size_t count,
-                     struct images *ret, struct err *err) {
+static int read_rows(struct round *r, size_t from, size_t to, assemble_fn fn, struct err *err) {
+    struct session *s = r->s;
     size_t width = s->c->id_count, n = 0;
-    struct span *keys = mem_zalloc(count * width, sizeof *keys);
-    for (size_t i = 0; i < count; i++)
-        if (batch[i]->key)
-            memcpy(keys + n++ * width, batch[i]->key, width * sizeof *keys);
-    int rc = readback_begin(s->pg, NULL, 0, err);
-    if (rc == 0)
-        rc = session_end_read(s, assemble_keys(s->assembler, keys, n, 0, on_row, ret, err), err);
+    struct span *keys = mem_zalloc((to - from) * width, sizeof *keys);
+    for (size_t i = from; i < to; i++)
+        if (r->batch[i]->key)
+            memcpy(keys + n++ * width, r->batch[i]->key, width * sizeof *keys);
+    int rc = n ? readback_begin(s->pg, NULL, 0, err) : 0;
+    if (rc == 0 && n)
+        rc = session_end_read(s, assemble_keys(s->assembler, keys, n, 0, fn, r, err), err);
     free(keys);
     return rc;
 }
 
-static int on_document(void *context, const bson_t *document, struct err *err) {
-    _cleanup_(buf_release) struct buf identity = {.max = 1024 * 1024};
-    bson_iter_t it;
-    struct bsonw w;
-    bsonw_begin(&w, &identity);
-    if (bson_iter_init_find(&it, document, "_id"))
-        bsonw_iter(&w, SPAN_LIT("_id"), &it);
-    bsonw_end(&w);
-    return images_add(context, buf_span(&identity),
-                      span_make(bson_get_data(document), document->len), err);
-}
-
-static int read_documents(struct session *s, struct candidate *const *batch, size_t count,
-                          struct images *ret, struct err *err) {
-    _cleanup_(buf_release) struct buf bytes = {.max = 16 * 1024 * 1024};
-    struct bsonw w;
-    bson_t filter;
-    bsonw_begin(&w, &bytes);
-    bsonw_doc_open(&w, SPAN_LIT("_id"));
-    bsonw_array_open(&w, SPAN_LIT("$in"));
-    for (size_t i = 0; i < count; i++) {
-        struct bsonw_index room;
-        bson_iter_t it;
-        struct span id = batch[i]->identity;
-        if (bson_iter_init_from_data(&it, (const uint8_t *)id.ptr, id.len) && bson_iter_next(&it))
-            bsonw_iter(&w, bsonw_index_key(&room, (uint32_t)i), &it);
-    }
-    bsonw_close(&w);
-    bsonw_close(&w);
-    bsonw_end(&w);
-    if (!bsonw_ok(&w) || !bson_init_static(&filter, (const uint8_t *)bytes.data, bytes.len))
-        return err_set(err, ERR_LIMIT, "keys of a page are too large");
-    return mongo_find(s->mongo, s->conf->target.database, s->c->name, &filter, NULL, NULL, 0,
-                      on_document, ret, err);
-}
-
-/* ---- has the log been applied up to P? ---- */
-
-/* P, and a commit behind it so that a live run's checkpoint passes P soon. */
-static int take_position(struct session *s, lsn_t *ret, struct err *err) {
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    int rc = pg_exec(s->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
-    if (rc < 0)
-        return rc;
-    if (!lsn_parse(pg_value(r, 0, 0), ret))
-        return err_set(err, ERR_WIRE, "the source's log position is not a position");
-    if (pg_server_version(s->pg) < 140000)
+static int on_first_look(void *context, const struct assembled *doc, struct err *err) {
+    struct round *r = context;
+    int i = place_of(r, doc->identity);
+    (void)err;
+    if (i < 0)
         return 0;
-    return pg_exec(s->pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'verify')",
-                   NULL, err);
-}
-
-/* Nobody reads the slot: is anything of ours in the log between the checkpoint and P? Where there
- * is more than was looked at, or the server still believes in a reader, nothing is known. */
-static int nothing_waits(struct session *s, const struct state_pipeline *p, lsn_t position,
-                         bool *ret_passed, struct err *err) {
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    _cleanup_(buf_release) struct buf name = {.max = 1024};
-    struct lsn_text upto = lsn_format(position);
-    pg_add_ident(&name, p->publication);
-    struct span params[] = {span_of(p->slot), span_of(upto.text), buf_span(&name),
-                            SPAN_LIT(PEEK_MAX)};
-    int rc = pg_query(s->pg,
-                      "SELECT pg_catalog.count(*) < $4::int AND pg_catalog.count(*) FILTER "
-                      "(WHERE pg_catalog.get_byte(data, 0) IN (73, 85, 68, 84)) = 0 " /* I U D T */
-                      "FROM pg_catalog.pg_logical_slot_peek_binary_changes"
-                      "($1, $2::pg_lsn, $4::int, 'proto_version', '1', 'publication_names', $3)",
-                      4, params, &r, err);
-    if (rc < 0)
-        return strcmp(pg_sqlstate(s->pg), "55006") == 0 ? 0 : rc; /* object_in_use */
-    *ret_passed = span_is(pg_value(r, 0, 0), "t");
+    struct span document = session_expected(doc);
+    r->looks[i] = (struct look){.there = true,
+                                .hash = canon_hash(document),
+                                .len = document.len,
+                                .document = arena_copy(&r->kept, document)};
+    if (document.len > r->batch[i]->bytes)
+        r->batch[i]->bytes = document.len;
     return 0;
 }
 
-/* What the log up to the checkpoint left to the background is written too. `*newest` (-1 at first)
- * keeps which that is: what comes later is not waited for. */
-static int fanouts_passed(struct session *s, int64_t *newest, bool *ret_passed, struct err *err) {
-    struct state_fanouts_left left;
-    int rc = state_fanouts_left(s->state, s->stored.pipeline, s->c->name, &left, err);
+static bool row_stayed(const struct look *first, struct span row) {
+    return first->there ? first->len == row.len && first->hash == canon_hash(row) : row.len == 0;
+}
+
+/* `row` is the row as read last; empty: there is none. */
+static int judge(struct round *r, size_t i, struct span row, struct err *err) {
+    struct candidate *c = r->batch[i];
+    const struct look *first = &r->looks[i];
+    bool stayed = row_stayed(first, row);
+    int different = differences(r->s, c->identity, row, r->documents[i], false, err);
+    if (different > 0 && !stayed && (first->document.len || !first->there))
+        different = differences(r->s, c->identity, first->document, r->documents[i], false, err);
+    r->judged[i] = true;
+    if (different < 0)
+        return different;
+    struct round_outcome outcome = {
+        .passed = r->passed, .row_stayed = stayed, .agrees = different == 0};
+    c->verdict = rounds_add(&c->rounds, &outcome);
+    if (c->verdict == VERDICT_REAL && !r->s->options->repair)
+        different = differences(r->s, c->identity, row, r->documents[i], true, err);
+    return different < 0 ? different : 0;
+}
+
+static int on_second_look(void *context, const struct assembled *doc, struct err *err) {
+    struct round *r = context;
+    int i = place_of(r, doc->identity);
+    if (i < 0 || (size_t)i < r->from || (size_t)i >= r->to)
+        return 0;
+    return judge(r, (size_t)i, session_expected(doc), err);
+}
+
+/* ---- documents ---- */
+
+/* The server found it under one of our `_id`s: equal to it, but maybe of another number type. */
+static int place_of_document(struct round *r, const bson_t *document, struct err *err) {
+    struct span key[PG_INDEX_COLUMNS_MAX];
+    struct err ignored;
+    int rc = lookup_identity(document, &r->identity, err);
     if (rc < 0)
         return rc;
-    if (*newest < 0)
-        *newest = left.newest;
-    *ret_passed = left.oldest == 0 || left.oldest > *newest;
-    return 0;
+    int i = place_of(r, buf_span(&r->identity));
+    if (i >= 0) {
+        r->batch[i]->retyped = false;
+        return i + 1;
+    }
+    if (!identity_twin(r->s->c, document, &r->texts, key))
+        return 0;
+    buf_clear(&r->identity);
+    if (map_identity(r->s->c, key, &r->identity, &ignored) < 0 ||
+        (i = place_of(r, buf_span(&r->identity))) < 0)
+        return 0;
+    r->batch[i]->retyped = true;
+    return i + 1;
 }
 
-static int wait_passed(struct session *s, lsn_t position, bool *ret_passed, struct err *err) {
-    int64_t give_up = clock_mono_us() + PASS_WAIT_US;
-    int64_t newest_fanout = -1;
-    *ret_passed = false;
-    for (;;) {
-        struct state_pipeline p;
-        bool found = false, live = false;
-        char holder[STATE_HOLDER_MAX];
-        int rc = state_pipeline_get(s->state, s->stored.pipeline, &p, &found, err);
-        if (rc == 0)
-            rc = state_lock_peek(state_path(s->state), s->stored.pipeline, &live, holder, err);
-        if (rc < 0 || !found)
-            return rc;
-        bool through = p.checkpoint >= position;
-        if (!through && !live)
-            rc = nothing_waits(s, &p, position, &through, err);
-        if (rc == 0 && through)
-            rc = fanouts_passed(s, &newest_fanout, ret_passed, err);
-        if (rc < 0 || *ret_passed || !live)
-            return rc;
-        if (clock_mono_us() > give_up)
-            return 0;
-        if (stop_wait(POLL_US))
-            return err_set(err, ERR_STOPPED, "asked to stop");
+static int on_document(void *context, const bson_t *document, struct err *err) {
+    struct round *r = context;
+    int place = place_of_document(r, document, err);
+    if (place <= 0)
+        return place;
+    r->documents[place - 1] =
+        arena_copy(&r->memory, span_make(bson_get_data(document), document->len));
+    return r->documents[place - 1].ptr
+               ? 0
+               : err_set(err, ERR_LIMIT, "documents asked again are larger than %zu bytes",
+                         r->memory.max);
+}
+
+static int read_documents(struct round *r, struct err *err) {
+    struct span identities[BATCH];
+    arena_reset(&r->memory);
+    r->memory.max = r->to - r->from > 1 ? PART_BYTES : ASSEMBLE_DOCUMENT_MAX;
+    for (size_t i = r->from; i < r->to; i++) {
+        r->documents[i] = (struct span){"", 0};
+        identities[i - r->from] = r->batch[i]->identity;
     }
+    return lookup_find(r->s, identities, r->to - r->from, false, on_document, r, err);
 }
 
 /* ---- one round ---- */
 
-static int judge(struct session *s, struct candidate *c, struct span row, struct span row_again,
-                 struct span document, bool passed, struct err *err) {
-    int different = differences(s, c->identity, row, document, false, err);
-    if (different > 0 && !span_eq(row, row_again)) /* it may have followed the change already */
-        different = differences(s, c->identity, row_again, document, false, err);
-    if (different < 0)
-        return different;
-    struct round_outcome outcome = {
-        .passed = passed, .row_stayed = span_eq(row, row_again), .agrees = different == 0};
-    c->verdict = rounds_add(&c->rounds, &outcome);
-    if (c->verdict == VERDICT_REAL && !s->options->repair)
-        different = differences(s, c->identity, row, document, true, err);
-    return different < 0 ? different : 0;
+static int compare_part(struct round *r, size_t from, size_t to, struct err *err) {
+    r->from = from;
+    r->to = to;
+    int rc = read_documents(r, err);
+    if (rc == ERR_LIMIT && to - from > 1) { /* larger than was known */
+        size_t middle = from + (to - from) / 2;
+        rc = compare_part(r, from, middle, err);
+        return rc < 0 ? rc : compare_part(r, middle, to, err);
+    }
+    if (rc == 0)
+        rc = read_rows(r, from, to, on_second_look, err);
+    for (size_t i = from; rc == 0 && i < to; i++)
+        if (!r->judged[i])
+            rc = judge(r, i, (struct span){"", 0}, err);
+    return rc;
 }
 
-static int play(struct session *s, struct candidate *const *batch, size_t count,
-                struct images images[3], struct err *err) {
+static size_t part_end(const struct round *r, size_t from) {
+    size_t to = from, bytes = 0;
+    while (to < r->count && (to == from || bytes + r->batch[to]->bytes <= PART_BYTES))
+        bytes += r->batch[to++]->bytes;
+    return to;
+}
+
+static int play(struct round *r, struct err *err) {
     lsn_t position = 0;
-    bool passed = false;
-    int rc = read_rows(s, batch, count, &images[0], err);
+    int rc = read_rows(r, 0, r->count, on_first_look, err);
     if (rc == 0)
-        rc = take_position(s, &position, err);
+        rc = passed_take(r->s, &position, err);
     if (rc == 0)
-        rc = wait_passed(s, position, &passed, err);
-    if (rc == 0)
-        rc = read_documents(s, batch, count, &images[1], err);
-    if (rc == 0)
-        rc = read_rows(s, batch, count, &images[2], err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = judge(s, batch[i], images_get(&images[0], batch[i]->identity),
-                   images_get(&images[2], batch[i]->identity),
-                   images_get(&images[1], batch[i]->identity), passed, err);
+        rc = passed_wait(r->s, position, &r->passed, err);
+    for (size_t from = 0, to; rc == 0 && from < r->count; from = to) {
+        to = part_end(r, from);
+        rc = stop_requested() ? err_set(err, ERR_STOPPED, "asked to stop")
+                              : compare_part(r, from, to, err);
+    }
     return rc;
 }
 
 static int play_round(struct session *s, struct candidate *const *batch, size_t count,
                       struct err *err) {
-    struct images images[3];
-    for (int i = 0; i < 3; i++)
-        images_init(&images[i]);
-    int rc = play(s, batch, count, images, err);
-    for (int i = 0; i < 3; i++)
-        images_release(&images[i]);
+    struct round *r = mem_zalloc(1, sizeof *r);
+    round_init(r, s, batch, count);
+    int rc = play(r, err);
+    round_free(r);
     return rc;
-}
-
-/* Documents that are too large to be held together are asked in parts. */
-static int play_parts(struct session *s, struct candidate *const *batch, size_t count,
-                      struct err *err) {
-    int rc = play_round(s, batch, count, err);
-    if (rc != ERR_LIMIT || count == 1)
-        return rc;
-    rc = play_parts(s, batch, count / 2, err);
-    return rc < 0 ? rc : play_parts(s, batch + count / 2, count - count / 2, err);
 }
 
 /* ---- all of them ---- */
@@ -260,7 +250,7 @@ static int sweep(struct session *s, size_t *ret_open, struct err *err) {
     size_t at = 0, n;
     *ret_open = 0;
     while ((n = next_batch(s, &at, batch)) > 0) {
-        int rc = play_parts(s, batch, n, err);
+        int rc = play_round(s, batch, n, err);
         if (rc < 0)
             return rc;
         for (size_t i = 0; i < n; i++)

@@ -9,6 +9,7 @@
 #include "verify/session.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 
 #define READY_POLL_US 200000
 
@@ -103,9 +104,17 @@ static bool is_cut_short(const struct session *s, int rc) {
 }
 
 static int find_candidates(struct session *s, struct err *err) {
-    int rc = rows_compare(s, err);
-    if (rc == 0)
+    int rc = 0;
+    if (s->resume.direction == STATE_VERIFY_ROWS) {
+        rc = rows_compare(s, err);
+        if (rc == 0)
+            rc = resume_save(s, STATE_VERIFY_DOCUMENTS, (struct span){0}, err);
+    }
+    if (rc == 0 && s->resume.direction == STATE_VERIFY_DOCUMENTS) {
         rc = documents_compare(s, err);
+        if (rc == 0)
+            rc = resume_save(s, STATE_VERIFY_SETTLING, (struct span){0}, err);
+    }
     if (!is_cut_short(s, rc))
         return rc;
     s->totals->not_ready++;
@@ -113,21 +122,21 @@ static int find_candidates(struct session *s, struct err *err) {
 }
 
 static int compare(struct session *s, struct err *err) {
-    int rc = find_candidates(s, err);
+    int rc = resume_load(s, err);
+    if (rc == 0)
+        rc = find_candidates(s, err);
     if (rc == 0)
         rc = settle_all(s, err);
     if (rc == 0 && s->options->repair)
         rc = repair_all(s, err);
     for (size_t i = 0; rc == 0 && i < s->candidates.count; i++)
         s->totals->different += s->candidates.items[i].verdict == VERDICT_REAL;
-    if (rc == 0 && !s->options->sample)
-        rc = state_verify_delete(s->state, s->stored.pipeline, s->c->name, err);
     return rc;
 }
 
 static int verify_collection(struct session *s, const struct plan_collection *c, struct err *err) {
     s->c = c;
-    s->compared = 0;
+    s->compared = s->scanned = s->decoder = 0;
     int rc = wait_ready(s, err);
     if (rc <= 0)
         return rc;
@@ -135,9 +144,11 @@ static int verify_collection(struct session *s, const struct plan_collection *c,
     s->assembler = assembler_new(s->pg, c);
     rc = compare(s, err);
     s->totals->compared += s->compared;
+    s->totals->decoder += s->decoder;
     assembler_free(s->assembler);
     s->assembler = NULL;
     candidates_release(&s->candidates);
+    resume_release(&s->resume);
     return rc < 0 ? err_prefix(err, "verify %s", c->name) : 0;
 }
 
@@ -155,6 +166,12 @@ static int open_session(struct session *s, struct err *err) {
     return rc < 0 ? rc : mongo_server_info(s->mongo, &server, err);
 }
 
+static int name_owner(struct session *s, struct err *err) {
+    if (getrandom(&s->owner, sizeof s->owner, 0) != (ssize_t)sizeof s->owner)
+        return err_set(err, ERR_INTERNAL, "the system gives no random number");
+    return 0;
+}
+
 static int verdict(const struct verify_totals *t, struct err *err) {
     if (t->different == 0 && t->unsettled == 0 && t->decoder == 0 && t->not_ready == 0)
         return 0;
@@ -170,9 +187,13 @@ int verify_run(const struct conf *conf, struct state *state, const struct verify
     *ret_totals = (struct verify_totals){0};
     struct session s = {.conf = conf, .state = state, .options = options, .totals = ret_totals};
     s.catalog = pg_catalog_new();
-    int rc = open_session(&s, err);
+    int rc = name_owner(&s, err);
+    if (rc == 0)
+        rc = open_session(&s, err);
     for (size_t i = 0; rc == 0 && i < s.plan->collection_count; i++)
         rc = verify_collection(&s, s.plan->collections[i], err);
+    if (rc == 0)
+        rc = resume_forget(&s, err);
     mongo_free(s.mongo);
     pg_free(s.pg);
     plan_free(s.plan);

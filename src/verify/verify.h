@@ -3,7 +3,9 @@
  *
  * Rows are read through the assembler, documents by `_id`; what differs is asked again by the
  * rounds of rounds.h, so lag is never reported. No locks, no pause; memory is bounded by one page
- * and VERIFY_CANDIDATES_MAX candidates. @thread main
+ * and VERIFY_CANDIDATES_MAX candidates. How far it has come and what may differ is kept in the
+ * state, so one that was interrupted, however, goes on and forgets nothing that it found. @thread
+ * main
  */
 #ifndef BANYAN_VERIFY_VERIFY_H
 #define BANYAN_VERIFY_VERIFY_H
@@ -60,6 +62,7 @@ struct verify_totals {
     int64_t repaired;
     int64_t not_ready; /* collections that are stopped or have not caught up */
     bool run_is_live;
+    int64_t resumed_us; /* when what this one goes on with began, wall clock; 0: nothing */
 };
 
 /* 0: everything is equal. ERR_NO: not; the totals and the differences say what. */

@@ -57,7 +57,7 @@ def test_an_interruption_is_not_equal_and_goes_on(table, pg):
     verify.wait_for("asking again")
     result = verify.stop(signal.SIGTERM).expect(1)
     assert "interrupted" in result.err
-    assert kept_positions(made) == [(1000,)]
+    assert kept_positions(made) == [(1200,)]
     made.run("run", "m", "--catch-up").expect(0)
     assert last_line(made.run("verify", "m", "--json").expect(0))["compared"] == 1200
     assert kept_positions(made) == []

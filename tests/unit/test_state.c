@@ -515,7 +515,7 @@ static void a_reset_forgets_what_belongs_to_the_collection(void **state) {
     ok(p, state_chunk_done(p->state, "shop", "orders", 1, 42, &p->err));
     assert_int_equal(collection(p, "orders").documents, 42);
     ok(p, state_request_add(p->state, "shop", "orders", SPAN_LIT("k"), &p->err));
-    ok(p, state_verify_put(p->state, "shop", &v, &p->err));
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
     ok(p, state_collection_reset(p->state, "shop", "shop", "orders", "f", &p->err));
     assert_int_equal(collection(p, "orders").documents, 0);
     ok(p, state_chunks_open(p->state, "shop", "orders", &chunks, &count, &p->err));

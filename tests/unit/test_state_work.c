@@ -301,39 +301,101 @@ static void a_parked_document_is_one_row(void **state) {
 
 /* ---- verification ---- */
 
+struct candidates_seen {
+    int count, without_key;
+    char identity[8];
+};
+
+static int see_candidate(void *context, const struct state_candidate *c, struct err *err) {
+    struct candidates_seen *seen = context;
+    if (c->identity.len >= sizeof seen->identity)
+        return err_set(err, ERR_LIMIT, "too long");
+    memcpy(seen->identity, c->identity.ptr, c->identity.len);
+    seen->count++;
+    seen->without_key += c->key.ptr == NULL;
+    return 0;
+}
+
+static struct candidates_seen candidates_of(struct place *p, const char *collection) {
+    struct candidates_seen seen = {0};
+    ok(p, state_verify_candidates(p->state, "shop", collection, see_candidate, &seen, &p->err));
+    return seen;
+}
+
 static void a_verification_is_resumed(void **state) {
     struct place *p = *state;
     char cursor[] = "k\0x";
-    struct state_verify v = {.collection = "orders",
-                             .options = "abc",
-                             .direction = 1,
-                             .cursor = cursor,
-                             .cursor_len = 3,
-                             .compared = 7,
-                             .different = 2,
-                             .unsettled = 1,
-                             .started_us = 99};
+    const struct state_candidate found[] = {{SPAN_LIT("i1"), SPAN_LIT("k1")},
+                                            {SPAN_LIT("i2"), {0}}};
+    struct state_verify v = {.collection = "orders", .options = "abc", .owner = 5, .started_us = 9};
     struct state_verify got;
-    bool found = true;
-    ok(p, state_verify_get(p->state, "shop", "orders", &got, &found, &p->err));
-    assert_false(found);
-    ok(p, state_verify_put(p->state, "shop", &v, &p->err));
+    bool there = true, kept = false;
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &there, &p->err));
+    assert_false(there);
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
+    v.direction = STATE_VERIFY_DOCUMENTS;
+    v.cursor = cursor;
+    v.cursor_len = 3;
     v.compared = 8;
-    ok(p, state_verify_put(p->state, "shop", &v, &p->err)); /* replaces */
+    v.scanned = 3;
+    ok(p, state_verify_advance(p->state, "shop", &v, found, 2, &kept, &p->err));
+    assert_true(kept);
     reopen(p);
-    ok(p, state_verify_get(p->state, "shop", "orders", &got, &found, &p->err));
-    assert_true(found);
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &there, &p->err));
+    assert_true(there);
     assert_string_equal(got.options, "abc");
-    assert_int_equal(got.direction, 1);
+    assert_int_equal(got.direction, STATE_VERIFY_DOCUMENTS);
     same(got.cursor, got.cursor_len, span_make(cursor, 3));
     assert_int_equal(got.compared, 8);
-    assert_int_equal(got.different, 2);
-    assert_int_equal(got.unsettled, 1);
-    assert_int_equal(got.started_us, 99);
+    assert_int_equal(got.scanned, 3);
+    assert_int_equal(got.started_us, 9);
     free(got.cursor);
-    ok(p, state_verify_delete(p->state, "shop", "orders", &p->err));
-    ok(p, state_verify_get(p->state, "shop", "orders", &got, &found, &p->err));
-    assert_false(found);
+    struct candidates_seen seen = candidates_of(p, "orders");
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(seen.without_key, 1);
+    assert_string_equal(seen.identity, "i2");
+    ok(p, state_verify_delete(p->state, "shop", "orders", 5, &p->err));
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &there, &p->err));
+    assert_false(there);
+    assert_int_equal(candidates_of(p, "orders").count, 0);
+}
+
+/* Else two at once would leave one's position with only the other's findings before it. */
+static void a_verification_that_another_took_keeps_nothing(void **state) {
+    struct place *p = *state;
+    const struct state_candidate found[] = {{SPAN_LIT("i1"), SPAN_LIT("k1")}};
+    struct state_verify v = {.collection = "orders", .options = "abc", .owner = 5}, got;
+    bool kept = true, taken = false, there = false;
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
+    ok(p, state_verify_take(p->state, "shop", "orders", 5, 6, &taken, &p->err));
+    assert_true(taken);
+    ok(p, state_verify_take(p->state, "shop", "orders", 5, 7, &taken, &p->err));
+    assert_false(taken);
+    v.compared = 100;
+    ok(p, state_verify_advance(p->state, "shop", &v, found, 1, &kept, &p->err));
+    assert_false(kept);
+    ok(p, state_verify_delete(p->state, "shop", "orders", 5, &p->err));
+    ok(p, state_verify_get(p->state, "shop", "orders", &got, &there, &p->err));
+    assert_true(there);
+    assert_int_equal(got.compared, 0);
+    assert_int_equal(candidates_of(p, "orders").count, 0);
+    v.owner = 8;
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err)); /* replaces */
+    v.owner = 6;
+    ok(p, state_verify_advance(p->state, "shop", &v, found, 1, &kept, &p->err));
+    assert_false(kept);
+}
+
+static void a_new_verification_forgets_what_the_old_one_found(void **state) {
+    struct place *p = *state;
+    const struct state_candidate found[] = {{SPAN_LIT("i1"), SPAN_LIT("k1")}};
+    struct state_verify v = {.collection = "orders", .options = "abc", .owner = 5};
+    bool kept = false;
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, found, 1, &kept, &p->err));
+    v.owner = 6;
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
+    assert_int_equal(candidates_of(p, "orders").count, 0);
 }
 
 /* ---- threads ---- */
@@ -433,6 +495,8 @@ static const struct CMUnitTest tests[] = {
     TEST(requests_come_in_order_and_once),
     TEST(a_parked_document_is_one_row),
     TEST(a_verification_is_resumed),
+    TEST(a_verification_that_another_took_keeps_nothing),
+    TEST(a_new_verification_forgets_what_the_old_one_found),
     TEST(any_thread_may_call),
     TEST(statements_nest),
 };

@@ -1,0 +1,84 @@
+/* Has everything been written that the log says up to a position? */
+#include "base/clock.h"
+#include "base/stop.h"
+#include "state/lock.h"
+#include "verify/session.h"
+
+#define PEEK_MAX "1000"
+#define PASS_WAIT_US 20000000
+#define POLL_US 50000
+
+int passed_take(struct session *s, lsn_t *ret, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc = pg_exec(s->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
+    if (rc < 0)
+        return rc;
+    if (!lsn_parse(pg_value(r, 0, 0), ret))
+        return err_set(err, ERR_WIRE, "the source's log position is not a position");
+    if (pg_server_version(s->pg) < 140000)
+        return 0;
+    return pg_exec(s->pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'verify')",
+                   NULL, err);
+}
+
+/* Nobody reads the slot: is anything of ours in the log between the checkpoint and P? Where there
+ * is more than was looked at, or the server still believes in a reader, nothing is known. */
+static int nothing_waits(struct session *s, const struct state_pipeline *p, lsn_t position,
+                         bool *ret_passed, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    _cleanup_(buf_release) struct buf name = {.max = 1024};
+    struct lsn_text upto = lsn_format(position);
+    pg_add_ident(&name, p->publication);
+    struct span params[] = {span_of(p->slot), span_of(upto.text), buf_span(&name),
+                            SPAN_LIT(PEEK_MAX)};
+    int rc = pg_query(s->pg,
+                      "SELECT pg_catalog.count(*) < $4::int AND pg_catalog.count(*) FILTER "
+                      "(WHERE pg_catalog.get_byte(data, 0) IN (73, 85, 68, 84)) = 0 " /* I U D T */
+                      "FROM pg_catalog.pg_logical_slot_peek_binary_changes"
+                      "($1, $2::pg_lsn, $4::int, 'proto_version', '1', 'publication_names', $3)",
+                      4, params, &r, err);
+    if (rc < 0)
+        return strcmp(pg_sqlstate(s->pg), "55006") == 0 ? 0 : rc; /* object_in_use */
+    *ret_passed = span_is(pg_value(r, 0, 0), "t");
+    return 0;
+}
+
+/* What the log up to the checkpoint left to the background is written too. `*newest` (-1 at first)
+ * keeps which that is: what comes later is not waited for. */
+static int fanouts_passed(struct session *s, int64_t *newest, bool *ret_passed, struct err *err) {
+    struct state_fanouts_left left;
+    int rc = state_fanouts_left(s->state, s->stored.pipeline, s->c->name, &left, err);
+    if (rc < 0)
+        return rc;
+    if (*newest < 0)
+        *newest = left.newest;
+    *ret_passed = left.oldest == 0 || left.oldest > *newest;
+    return 0;
+}
+
+int passed_wait(struct session *s, lsn_t position, bool *ret_passed, struct err *err) {
+    int64_t give_up = clock_mono_us() + PASS_WAIT_US;
+    int64_t newest_fanout = -1;
+    *ret_passed = false;
+    for (;;) {
+        struct state_pipeline p;
+        bool found = false, live = false;
+        char holder[STATE_HOLDER_MAX];
+        int rc = state_pipeline_get(s->state, s->stored.pipeline, &p, &found, err);
+        if (rc == 0)
+            rc = state_lock_peek(state_path(s->state), s->stored.pipeline, &live, holder, err);
+        if (rc < 0 || !found)
+            return rc;
+        bool through = p.checkpoint >= position;
+        if (!through && !live)
+            rc = nothing_waits(s, &p, position, &through, err);
+        if (rc == 0 && through)
+            rc = fanouts_passed(s, &newest_fanout, ret_passed, err);
+        if (rc < 0 || *ret_passed || !live)
+            return rc;
+        if (clock_mono_us() > give_up)
+            return 0;
+        if (stop_wait(POLL_US))
+            return err_set(err, ERR_STOPPED, "asked to stop");
+    }
+}
