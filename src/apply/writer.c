@@ -37,6 +37,23 @@ struct writer {
     atomic_uint_fast64_t commands, operations, retries, ambiguous, bytes;
 };
 
+/* The run reached the target a moment ago: a failure that may pass is waited out. */
+static int ask_server(struct writer *w, struct err *err) {
+    for (;;) {
+        struct err failure = {0};
+        int rc = mongo_server_info(w->mongo, &w->server, &failure);
+        if (rc == 0)
+            return 0;
+        if (!failure.retriable) {
+            *err = failure;
+            return rc;
+        }
+        if (stop_wait(backoff_next_us(&w->backoff)))
+            return err_set(err, ERR_STOPPED, "stopped while waiting for the target: %s",
+                           failure.text);
+    }
+}
+
 int writer_new(const struct writer_config *config, struct writer **ret_writer, struct err *err) {
     struct writer *w = mem_zalloc(1, sizeof *w);
     w->config = *config;
@@ -45,7 +62,7 @@ int writer_new(const struct writer_config *config, struct writer **ret_writer, s
     backoff_init(&w->backoff, RETRY_MIN_US, RETRY_MAX_US, config->seed);
     int rc = mongo_connect(config->uri, config->app, &w->mongo, err);
     if (rc == 0)
-        rc = mongo_server_info(w->mongo, &w->server, err);
+        rc = ask_server(w, err);
     if (rc < 0) {
         writer_free(w);
         return rc;
