@@ -19,16 +19,18 @@ struct cli {
     bool help;
     const char *log_format;
 
+    const void *given; /* the values of the command's own options, see struct command */
+
     const struct conf *conf; /* NEEDS_CONF */
     const char *state_path;  /* NEEDS_CONF: --state, else the configuration's */
 };
 
-/* A command's own options are parsed by the command, from what follows its name. */
+/* argv: the words behind the command's name, without options. */
 typedef int (*command_fn)(struct cli *cli, int argc, char **argv, struct err *err);
 
 enum command_needs { NEEDS_NOTHING = 0, NEEDS_CONF = 1, NEEDS_MONGO = 2 };
 
-struct option_spec;
+struct option_set;
 
 struct command {
     const char *name;      /* may be two words: "config show" */
@@ -36,7 +38,7 @@ struct command {
     const char *help;
     unsigned needs;
     command_fn fn;
-    const struct option_spec *(*options)(void); /* NULL: none of its own */
+    const struct option_set *options; /* NULL: none of its own */
 };
 
 int cmd_config_docs(struct cli *cli, int argc, char **argv, struct err *err);
@@ -46,11 +48,11 @@ int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_retry(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_drop(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
-const struct option_spec *cmd_run_options(void);
+extern const struct option_set cmd_run_options;
 int cmd_serve(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err);
-const struct option_spec *cmd_verify_options(void);
+extern const struct option_set cmd_verify_options;
 int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
 
 /* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */

@@ -9,20 +9,23 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct pipeline_options run_options;
+struct given {
+    bool catch_up, snapshot_only;
+    const char *recopy;
+};
+
+static const struct given defaults = {0};
 
 static const struct option_spec options[] = {
-    {"--catch-up", NULL, OPTION_FLAG, NULL, &run_options.catch_up,
+    {"--catch-up", NULL, OPTION_FLAG, NULL, offsetof(struct given, catch_up),
      "exit 0 once everything committed before the start is in the target"},
-    {"--snapshot-only", NULL, OPTION_FLAG, NULL, &run_options.snapshot_only,
+    {"--snapshot-only", NULL, OPTION_FLAG, NULL, offsetof(struct given, snapshot_only),
      "copy, let the log heal the copy, exit"},
-    {"--recopy", NULL, OPTION_TEXT, "COLLECTION", &run_options.recopy,
+    {"--recopy", NULL, OPTION_TEXT, "COLLECTION", offsetof(struct given, recopy),
      "delete its documents and copy again; all: every one, over a new slot"},
-    {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
+    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
 
-const struct option_spec *cmd_run_options(void) {
-    return options;
-}
+const struct option_set cmd_run_options = {options, &defaults, sizeof defaults};
 
 /* ---- progress: one line that is rewritten on a terminal, plain lines elsewhere ---- */
 
@@ -114,6 +117,7 @@ static void show(void *context, const struct pipeline_progress *p) {
 /* ---- the command ---- */
 
 static int run_locked(struct cli *cli, const char *module, struct err *err) {
+    const struct given *given = cli->given;
     _cleanup_(state_lock_freep) struct state_lock *lock = NULL;
     _cleanup_(state_freep) struct state *state = NULL;
     char command[200];
@@ -121,25 +125,27 @@ static int run_locked(struct cli *cli, const char *module, struct err *err) {
     struct display display = {.terminal = !cli->json && isatty(STDERR_FILENO),
                               .json = cli->json,
                               .started_us = clock_mono_us()};
-    run_options.module = module;
-    if (!cli->quiet || cli->json) {
-        run_options.progress = show;
-        run_options.progress_context = &display;
-    }
+    struct pipeline_options run = {.module = module,
+                                   .catch_up = given->catch_up,
+                                   .snapshot_only = given->snapshot_only,
+                                   .recopy = given->recopy,
+                                   .progress = !cli->quiet || cli->json ? show : NULL,
+                                   .progress_context = &display};
     int rc = state_lock_acquire(cli->state_path, module, command, &lock, err);
     if (rc == 0)
         rc = state_open(cli->state_path, &state, err);
     if (rc == 0)
-        rc = pipeline_run(cli->conf, state, &run_options, err);
+        rc = pipeline_run(cli->conf, state, &run, err);
     if (display.terminal)
         (void)fputc('\n', stderr);
     return rc;
 }
 
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err) {
+    const struct given *given = cli->given;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "run wants one module, or 'all': banyan run MODULE");
-    if (run_options.catch_up && run_options.snapshot_only)
+    if (given->catch_up && given->snapshot_only)
         return err_set(err, ERR_USAGE, "--catch-up and --snapshot-only exclude each other");
     int rc = cli_check_module(cli, argv[0], err);
     return rc < 0 ? rc : run_locked(cli, argv[0], err);

@@ -8,31 +8,38 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SHOWN_MAX 20
 #define PLAIN_EVERY_US 5000000
+#define WAIT_MAX_S 1000000
+#define NO_NUMBER (-1) /* the parser gives none below 0 */
 
-static struct {
+struct given {
     int64_t sample, wait_s;
     bool keys, repair, restart;
     const char *report;
-} given = {.wait_s = 60};
+};
+
+static const struct given defaults = {.sample = NO_NUMBER, .wait_s = 60};
 
 static const struct option_spec options[] = {
-    {"--sample", NULL, OPTION_NUMBER, "N", &given.sample, "compare about N documents of each side"},
-    {"--keys", NULL, OPTION_FLAG, NULL, &given.keys, "only whether each row has its document"},
-    {"--repair", NULL, OPTION_FLAG, NULL, &given.repair, "write what differs anew, look again"},
-    {"--report", NULL, OPTION_TEXT, "FILE", &given.report, "every difference, one JSON line each"},
-    {"--restart", NULL, OPTION_FLAG, NULL, &given.restart,
+    {"--sample", NULL, OPTION_NUMBER, "N", offsetof(struct given, sample),
+     "compare about N documents of each side"},
+    {"--keys", NULL, OPTION_FLAG, NULL, offsetof(struct given, keys),
+     "only whether each row has its document"},
+    {"--repair", NULL, OPTION_FLAG, NULL, offsetof(struct given, repair),
+     "write what differs anew, look again"},
+    {"--report", NULL, OPTION_TEXT, "FILE", offsetof(struct given, report),
+     "every difference, one JSON line each"},
+    {"--restart", NULL, OPTION_FLAG, NULL, offsetof(struct given, restart),
      "do not continue an interrupted verification"},
-    {"--wait", NULL, OPTION_NUMBER, "SECONDS", &given.wait_s,
+    {"--wait", NULL, OPTION_NUMBER, "SECONDS", offsetof(struct given, wait_s),
      "for a copy to be caught up with (default 60)"},
-    {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
+    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
 
-const struct option_spec *cmd_verify_options(void) {
-    return options;
-}
+const struct option_set cmd_verify_options = {options, &defaults, sizeof defaults};
 
 struct display {
     bool terminal, json, quiet;
@@ -143,6 +150,11 @@ static void add_totals(struct buf *out, const struct verify_totals *t, bool json
         if (t->not_ready)
             buf_printf(out, ", %" PRId64 " collections not compared to their end", t->not_ready);
         buf_add_char(out, '\n');
+        if (t->resumed_us) {
+            buf_add_text(out, "went on with a verification that was interrupted, begun ");
+            render_time(out, t->resumed_us);
+            buf_add_text(out, ": what that one had passed was not compared again (--restart)\n");
+        }
         return;
     }
     struct json_out j;
@@ -157,6 +169,7 @@ static void add_totals(struct buf *out, const struct verify_totals *t, bool json
     json_out_int(&j, "repaired", t->repaired);
     json_out_int(&j, "not_ready", t->not_ready);
     json_out_bool(&j, "run_is_live", t->run_is_live);
+    json_out_bool(&j, "resumed", t->resumed_us != 0);
     json_out_close(&j, '}');
     json_out_end(&j);
 }
@@ -191,6 +204,7 @@ static int finish(struct display *d, const struct verify_totals *t, int rc, stru
 }
 
 static int verify(struct cli *cli, const char *module, struct state *state, struct err *err) {
+    const struct given *given = cli->given;
     struct display d = {.terminal = !cli->json && !cli->quiet && isatty(STDERR_FILENO),
                         .json = cli->json,
                         .quiet = cli->quiet,
@@ -198,24 +212,54 @@ static int verify(struct cli *cli, const char *module, struct state *state, stru
                         .last_stage = (enum verify_stage) - 1};
     struct verify_totals totals = {0};
     struct verify_options o = {.module = module,
-                               .sample = given.sample,
-                               .keys_only = given.keys,
-                               .repair = given.repair,
-                               .restart = given.restart,
-                               .wait_us = given.wait_s * 1000000,
+                               .sample = given->sample == NO_NUMBER ? 0 : given->sample,
+                               .keys_only = given->keys,
+                               .repair = given->repair,
+                               .restart = given->restart,
+                               .wait_us = given->wait_s * 1000000,
                                .progress = show_progress,
                                .difference = on_difference,
                                .context = &d};
-    if (given.report && !(d.report = fopen(given.report, "we")))
-        return err_set(err, ERR_USAGE, "cannot write %s: %s", given.report, strerror(errno));
+    if (given->report && !(d.report = fopen(given->report, "we")))
+        return err_set(err, ERR_USAGE, "cannot write %s: %s", given->report, strerror(errno));
     int rc = verify_run(cli->conf, state, &o, &totals, err);
     return finish(&d, &totals, rc, err);
+}
+
+/* ---- the command line ---- */
+
+static bool same_file(const char *a, const char *b) {
+    struct stat one, two;
+    return stat(a, &one) == 0 && stat(b, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+static int check_options(const struct cli *cli, struct err *err) {
+    const struct given *given = cli->given;
+    if (given->sample == 0)
+        return err_set(err, ERR_USAGE,
+                       "--sample wants 1 or more documents; without --sample all are compared");
+    if (given->sample != NO_NUMBER && given->restart)
+        return err_set(err, ERR_USAGE,
+                       "--sample never goes on with an interrupted verification, so --restart says "
+                       "nothing; leave one of them out");
+    if (given->wait_s > WAIT_MAX_S)
+        return err_set(err, ERR_USAGE, "--wait wants at most %d seconds", WAIT_MAX_S);
+    if (given->report &&
+        (same_file(given->report, cli->state_path) || same_file(given->report, cli->conf->file)))
+        return err_set(err, ERR_USAGE,
+                       "--report %s would overwrite the state file or the configuration; name "
+                       "another file",
+                       given->report);
+    return 0;
 }
 
 int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err) {
     if (argc != 1)
         return err_set(err, ERR_USAGE, "verify wants one module, or 'all': banyan verify MODULE");
     int rc = cli_check_module(cli, argv[0], err);
+    if (rc == 0)
+        rc = check_options(cli, err);
     if (rc < 0)
         return rc;
     _cleanup_(state_freep) struct state *state = NULL;

@@ -19,11 +19,11 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err);
 
 static const struct command commands[] = {
     {"run", "MODULE|all", "copy what is not copied yet, then stream changes until stopped",
-     NEEDS_CONF | NEEDS_MONGO, cmd_run, cmd_run_options},
+     NEEDS_CONF | NEEDS_MONGO, cmd_run, &cmd_run_options},
     {"serve", "", "run every module, the admin API, the dashboard and flags, until stopped",
      NEEDS_CONF | NEEDS_MONGO, cmd_serve, NULL},
     {"verify", "MODULE|all", "compare every document with its rows, while both change",
-     NEEDS_CONF | NEEDS_MONGO, cmd_verify, cmd_verify_options},
+     NEEDS_CONF | NEEDS_MONGO, cmd_verify, &cmd_verify_options},
     {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, NULL},
     {"parked list", "", "what cannot be applied, and why", NEEDS_CONF, cmd_parked_list, NULL},
     {"parked retry", "ID|all", "have the run write parked documents again", NEEDS_CONF,
@@ -40,19 +40,19 @@ static const struct command commands[] = {
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 
-static struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};
-
 static const struct option_spec global_options[] = {
-    {"--config", "-c", OPTION_TEXT, "FILE", &cli.config_path,
+    {"--config", "-c", OPTION_TEXT, "FILE", offsetof(struct cli, config_path),
      "the configuration (default banyan.yml)"},
-    {"--state", NULL, OPTION_TEXT, "FILE", &cli.state_override,
+    {"--state", NULL, OPTION_TEXT, "FILE", offsetof(struct cli, state_override),
      "the state file (default: as configured)"},
-    {"--json", NULL, OPTION_FLAG, NULL, &cli.json, "answer in JSON"},
-    {"--log-format", NULL, OPTION_TEXT, "text|json", &cli.log_format, "form of log lines"},
-    {"--verbose", NULL, OPTION_FLAG, NULL, &cli.verbose, "log more"},
-    {"--quiet", "-q", OPTION_FLAG, NULL, &cli.quiet, "no progress, only warnings and errors"},
-    {"--help", "-h", OPTION_FLAG, NULL, &cli.help, "help for the command"},
-    {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
+    {"--json", NULL, OPTION_FLAG, NULL, offsetof(struct cli, json), "answer in JSON"},
+    {"--log-format", NULL, OPTION_TEXT, "text|json", offsetof(struct cli, log_format),
+     "form of log lines"},
+    {"--verbose", NULL, OPTION_FLAG, NULL, offsetof(struct cli, verbose), "log more"},
+    {"--quiet", "-q", OPTION_FLAG, NULL, offsetof(struct cli, quiet),
+     "no progress, only warnings and errors"},
+    {"--help", "-h", OPTION_FLAG, NULL, offsetof(struct cli, help), "help for the command"},
+    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
 
 /* ---- finding the command ---- */
 
@@ -119,7 +119,7 @@ static void help_for(const struct command *c, struct buf *out) {
     buf_printf(out, "banyan %s %s\n  %s\n", c->name, c->arguments, c->help);
     if (c->options) {
         buf_add_text(out, "\nOptions:\n");
-        options_help(c->options(), out);
+        options_help(c->options->specs, out);
     }
     buf_add_text(out, "\nGlobal options:\n");
     options_help(global_options, out);
@@ -142,8 +142,8 @@ static void help_all(struct buf *out) {
                  "is out of reach, 4 internal error.\n");
 }
 
-static int cmd_help(struct cli *c, int argc, char **argv, struct err *err) {
-    (void)c;
+static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err) {
+    (void)cli;
     _cleanup_(buf_release) struct buf out = {.max = 1024 * 1024};
     if (argc == 0) {
         help_all(&out);
@@ -167,81 +167,99 @@ int cli_print(const struct buf *text, struct err *err) {
     return 0;
 }
 
-int cli_check_module(const struct cli *c, const char *name, struct err *err) {
-    if (strcmp(name, "all") == 0 || conf_module(c->conf, name))
+int cli_check_module(const struct cli *cli, const char *name, struct err *err) {
+    if (strcmp(name, "all") == 0 || conf_module(cli->conf, name))
         return 0;
     _cleanup_(buf_release) struct buf known = {.max = ERR_TEXT_MAX};
-    for (size_t i = 0; i < c->conf->module_count; i++)
-        buf_printf(&known, "%s%s", i ? ", " : "", c->conf->modules[i].name.text);
+    for (size_t i = 0; i < cli->conf->module_count; i++)
+        buf_printf(&known, "%s%s", i ? ", " : "", cli->conf->modules[i].name.text);
     return err_set(err, ERR_USAGE, "unknown module '%s'; %s has: %s, and 'all'", name,
-                   c->conf->file, buf_text(&known));
+                   cli->conf->file, buf_text(&known));
 }
 
 /* ---- running it ---- */
 
-/* Parses a copy of the words by these tables; the copy is the program's argv afterwards. */
-static int parse_with(const struct option_spec *const *tables, size_t count, int argc, char **argv,
-                      char **words, size_t *ret_count, struct err *err) {
-    memcpy(words, argv, (size_t)argc * sizeof *words);
-    return options_parse(tables, count, argc, words, ret_count, err);
+/* What the command line says. */
+struct call {
+    const struct command *command;
+    char *
+        *words; /* the program's argv without options; [first, count): behind the command's name */
+    size_t first, count;
+    void *given; /* the command's own options */
+};
+
+static void call_release(struct call *c) {
+    free(c->words);
+    free(c->given);
+}
+
+/* Parses a copy of the words; what is left of it is in call->words. */
+static int parse_with(struct call *call, const struct option_table *tables, size_t count, int argc,
+                      char **argv, struct err *err) {
+    memcpy(call->words, argv, (size_t)argc * sizeof *call->words);
+    return options_parse(tables, count, argc, call->words, &call->count, err);
 }
 
 /* Twice: with the options of all commands to find which one is meant, then with its own only. */
-static int parse(int argc, char **argv, char **words, const struct command **ret_command,
-                 size_t *ret_first, size_t *ret_count, struct err *err) {
-    const struct option_spec *tables[COMMAND_COUNT + 1] = {global_options};
+static int parse(struct cli *cli, struct call *call, int argc, char **argv, struct err *err) {
+    struct option_table tables[COMMAND_COUNT + 1] = {{global_options, cli}};
     size_t table_count = 1;
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (commands[i].options)
-            tables[table_count++] = commands[i].options();
-    int rc = parse_with(tables, table_count, argc, argv, words, ret_count, err);
+            tables[table_count++].specs = commands[i].options->specs;
+    int rc = parse_with(call, tables, table_count, argc, argv, err);
     if (rc < 0)
         return rc;
-    if (*ret_count == 0) {
-        *ret_command = &commands[COMMAND_COUNT - 1];
-        *ret_first = 0;
-        return cli.help ? 0 : err_set(err, ERR_USAGE, "no command given; see `banyan help`");
+    if (call->count == 0) {
+        call->command = &commands[COMMAND_COUNT - 1];
+        return cli->help ? 0 : err_set(err, ERR_USAGE, "no command given; see `banyan help`");
     }
-    *ret_command = find_command(*ret_count, words, ret_first);
-    if (!*ret_command)
-        return unknown_command(*ret_count, words, err);
-    if ((*ret_command)->options)
-        tables[1] = (*ret_command)->options();
-    rc = parse_with(tables, (*ret_command)->options ? 2 : 1, argc, argv, words, ret_count, err);
-    return rc < 0 ? err_prefix(err, "%s", (*ret_command)->name) : 0;
+    call->command = find_command(call->count, call->words, &call->first);
+    if (!call->command)
+        return unknown_command(call->count, call->words, err);
+    const struct option_set *own = call->command->options;
+    if (own) {
+        cli->given = call->given = mem_alloc(own->size);
+        memcpy(call->given, own->defaults, own->size);
+        tables[1] = (struct option_table){own->specs, call->given};
+    }
+    rc = parse_with(call, tables, own ? 2 : 1, argc, argv, err);
+    return rc < 0 ? err_prefix(err, "%s", call->command->name) : 0;
 }
 
-static int prepare(const struct command *command, struct conf **ret_conf, struct err *err) {
-    if (strcmp(cli.log_format, "text") != 0 && strcmp(cli.log_format, "json") != 0)
-        return err_set(err, ERR_USAGE, "--log-format is text or json, not '%s'", cli.log_format);
-    log_setup(cli.verbose ? LOG_DEBUG
-              : cli.quiet ? LOG_WARN
-                          : LOG_INFO,
-              strcmp(cli.log_format, "json") == 0);
+static int prepare(struct cli *cli, const struct command *command, struct conf **ret_conf,
+                   struct err *err) {
+    if (strcmp(cli->log_format, "text") != 0 && strcmp(cli->log_format, "json") != 0)
+        return err_set(err, ERR_USAGE, "--log-format is text or json, not '%s'", cli->log_format);
+    log_setup(cli->verbose ? LOG_DEBUG
+              : cli->quiet ? LOG_WARN
+                           : LOG_INFO,
+              strcmp(cli->log_format, "json") == 0);
     if (command->needs & NEEDS_CONF) {
-        int rc = conf_load(cli.config_path, ret_conf, err);
+        int rc = conf_load(cli->config_path, ret_conf, err);
         if (rc < 0)
             return rc;
-        cli.conf = *ret_conf;
-        cli.state_path = cli.state_override ? cli.state_override : (*ret_conf)->state;
+        cli->conf = *ret_conf;
+        cli->state_path = cli->state_override ? cli->state_override : (*ret_conf)->state;
     }
     if (command->needs & NEEDS_MONGO)
         mongo_global_init();
     return 0;
 }
 
-static int run_command(int argc, char **argv, char **words, struct err *err) {
-    const struct command *command = NULL;
+static int run_command(struct cli *cli, int argc, char **argv, struct err *err) {
+    _cleanup_(call_release) struct call call = {
+        .words = mem_zalloc((size_t)argc + 1, sizeof *call.words)};
     struct conf *conf = NULL;
-    size_t first = 0, count = 0;
-    int rc = parse(argc, argv, words, &command, &first, &count, err);
+    int rc = parse(cli, &call, argc, argv, err);
     if (rc < 0)
         return rc;
-    if (cli.help && command->fn != cmd_help)
-        return cmd_help(&cli, (int)first, words, err);
-    rc = prepare(command, &conf, err);
+    const struct command *command = call.command;
+    if (cli->help && command->fn != cmd_help)
+        return cmd_help(cli, (int)call.first, call.words, err);
+    rc = prepare(cli, command, &conf, err);
     if (rc == 0)
-        rc = command->fn(&cli, (int)(count - first), words + first, err);
+        rc = command->fn(cli, (int)(call.count - call.first), call.words + call.first, err);
     conf_free(conf);
     if (command->needs & NEEDS_MONGO)
         mongo_global_cleanup();
@@ -249,11 +267,10 @@ static int run_command(int argc, char **argv, char **words, struct err *err) {
 }
 
 int main(int argc, char **argv) {
+    struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};
     struct err err = {0};
     stop_install();
-    char **words = mem_zalloc((size_t)argc + 1, sizeof *words);
-    int rc = run_command(argc - 1, argv + 1, words, &err);
-    free(words);
+    int rc = run_command(&cli, argc - 1, argv + 1, &err);
     if (rc < 0 && err.text[0])
         (void)fprintf(stderr, "banyan: %s\n", err.text);
     return err_exit_code(rc);

@@ -10,22 +10,24 @@ static bool matches(const struct option_spec *o, const char *word, size_t len) {
            (o->shorthand && strlen(o->shorthand) == len && strncmp(o->shorthand, word, len) == 0);
 }
 
-static const struct option_spec *find(const struct option_spec *const *tables, size_t count,
-                                      const char *word, size_t len) {
+static const struct option_spec *find(const struct option_table *tables, size_t count,
+                                      const char *word, size_t len, void **ret_values) {
     for (size_t t = 0; t < count; t++)
-        for (const struct option_spec *o = tables[t]; o->name; o++)
-            if (matches(o, word, len))
+        for (const struct option_spec *o = tables[t].specs; o->name; o++)
+            if (matches(o, word, len)) {
+                *ret_values = tables[t].values;
                 return o;
+            }
     return NULL;
 }
 
-static int unknown(const struct option_spec *const *tables, size_t count, const char *word,
+static int unknown(const struct option_table *tables, size_t count, const char *word,
                    struct err *err) {
     const char *best = NULL;
     struct span name = span_make(word, strcspn(word, "="));
     size_t best_distance = 4;
     for (size_t t = 0; t < count; t++)
-        for (const struct option_spec *o = tables[t]; o->name; o++) {
+        for (const struct option_spec *o = tables[t].specs; o->name; o++) {
             size_t d = text_distance(name, span_of(o->name));
             if (d < best_distance) {
                 best_distance = d;
@@ -37,7 +39,8 @@ static int unknown(const struct option_spec *const *tables, size_t count, const 
     return err_set(err, ERR_USAGE, "unknown option '%s'; see `banyan help`", word);
 }
 
-static int set_number(const struct option_spec *o, const char *value, struct err *err) {
+static int read_number(const struct option_spec *o, const char *value, int64_t *ret,
+                       struct err *err) {
     int64_t v = 0;
     const char *p = value;
     bool fits = *p != '\0';
@@ -46,18 +49,27 @@ static int set_number(const struct option_spec *o, const char *value, struct err
     if (!fits || *p)
         return err_set(err, ERR_USAGE, "option %s wants a number from 0 to %lld, not '%s'", o->name,
                        (long long)INT64_MAX, value);
-    *(int64_t *)o->target = v;
+    *ret = v;
     return 0;
 }
 
-static int set(const struct option_spec *o, const char *value, struct err *err) {
-    if (o->kind == OPTION_FLAG) {
-        *(bool *)o->target = true;
+static int set(const struct option_spec *o, const char *value, void *values, struct err *err) {
+    int64_t number = 0;
+    int rc = o->kind == OPTION_NUMBER ? read_number(o, value, &number, err) : 0;
+    if (rc < 0 || !values)
+        return rc;
+    void *target = (char *)values + o->offset;
+    switch (o->kind) {
+    case OPTION_FLAG:
+        *(bool *)target = true;
+        return 0;
+    case OPTION_TEXT:
+        *(const char **)target = value;
+        return 0;
+    case OPTION_NUMBER:
+        *(int64_t *)target = number;
         return 0;
     }
-    if (o->kind == OPTION_NUMBER)
-        return set_number(o, value, err);
-    *(const char **)o->target = value;
     return 0;
 }
 
@@ -85,22 +97,23 @@ static int take_value(const struct option_spec *o, size_t len, int argc, char **
 }
 
 /* One option at argv[*i]; *i moves over its value. */
-static int take(const struct option_spec *const *tables, size_t count, int argc, char **argv,
-                int *i, struct err *err) {
+static int take(const struct option_table *tables, size_t count, int argc, char **argv, int *i,
+                struct err *err) {
+    void *values = NULL;
     const char *word = argv[*i];
     size_t len = name_len(word);
-    const struct option_spec *o = find(tables, count, word, len);
+    const struct option_spec *o = find(tables, count, word, len, &values);
     if (!o)
         return unknown(tables, count, word, err);
     if (o->kind == OPTION_FLAG && word[len])
         return err_set(err, ERR_USAGE, "option %s takes no value, so '%s' is wrong", o->name, word);
     const char *value = NULL;
     int rc = o->kind == OPTION_FLAG ? 0 : take_value(o, len, argc, argv, i, &value, err);
-    return rc < 0 ? rc : set(o, value, err);
+    return rc < 0 ? rc : set(o, value, values, err);
 }
 
-int options_parse(const struct option_spec *const *tables, size_t table_count, int argc,
-                  char **argv, size_t *ret_count, struct err *err) {
+int options_parse(const struct option_table *tables, size_t table_count, int argc, char **argv,
+                  size_t *ret_count, struct err *err) {
     size_t kept = 0;
     bool only_words = false;
     for (int i = 0; i < argc; i++) {
@@ -118,8 +131,8 @@ int options_parse(const struct option_spec *const *tables, size_t table_count, i
     return 0;
 }
 
-void options_help(const struct option_spec *table, struct buf *out) {
-    for (const struct option_spec *o = table; o->name; o++) {
+void options_help(const struct option_spec *specs, struct buf *out) {
+    for (const struct option_spec *o = specs; o->name; o++) {
         size_t start = out->len;
         buf_printf(out, "  %s%s%s", o->shorthand ? o->shorthand : "", o->shorthand ? ", " : "",
                    o->name);

@@ -18,19 +18,34 @@ struct option_spec {
     const char *shorthand; /* "-c", or NULL */
     enum option_kind kind;
     const char *argument; /* "FILE", for the help */
-    void *target;         /* bool *, const char **, int64_t * */
+    size_t offset;        /* of a bool, const char * or int64_t in the struct of values */
     const char *help;
+};
+
+/* A table, and the values of what is not given. Both are constant; whoever parses copies the
+ * defaults. */
+struct option_set {
+    const struct option_spec *specs;
+    const void *defaults;
+    size_t size; /* of the struct of values */
+};
+
+/* A table, and where its values go; `values` NULL: the words are checked and taken, and that is
+ * all. */
+struct option_table {
+    const struct option_spec *specs;
+    void *values;
 };
 
 /* Takes the options of the tables out of argv (they may stand anywhere; "--" ends them); what is
  * left is moved to the front and counted in *ret_count. `--name=value` and `--name value` are the
  * same, as are `-c value` and `-cvalue`; of an option given twice the last value counts. ERR_USAGE
- * names the word that is wrong, and one that looks like it. Targets of options before that word are
+ * names the word that is wrong, and one that looks like it. Values of options before that word are
  * set even then. */
-int options_parse(const struct option_spec *const *tables, size_t table_count, int argc,
-                  char **argv, size_t *ret_count, struct err *err) must_check;
+int options_parse(const struct option_table *tables, size_t table_count, int argc, char **argv,
+                  size_t *ret_count, struct err *err) must_check;
 
 /* The lines of a help text. */
-void options_help(const struct option_spec *table, struct buf *out);
+void options_help(const struct option_spec *specs, struct buf *out);
 
 #endif

@@ -41,15 +41,16 @@ static int parse(struct line *l, const char *text) {
             l->argv[l->argc][0] = '\0';
     }
     const struct option_spec global[] = {
-        {"--config", "-c", OPTION_TEXT, "FILE", &l->values.config, "the configuration"},
-        {"--state", NULL, OPTION_TEXT, "FILE", &l->values.state, "the state file"},
-        {"--json", "-j", OPTION_FLAG, NULL, &l->values.json, "answer in JSON"},
-        {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
+        {"--config", "-c", OPTION_TEXT, "FILE", offsetof(struct values, config),
+         "the configuration"},
+        {"--state", NULL, OPTION_TEXT, "FILE", offsetof(struct values, state), "the state file"},
+        {"--json", "-j", OPTION_FLAG, NULL, offsetof(struct values, json), "answer in JSON"},
+        {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
     const struct option_spec own[] = {
-        {"--catch-up", NULL, OPTION_FLAG, NULL, &l->values.catch_up, "then end"},
-        {"--sample", NULL, OPTION_NUMBER, "N", &l->values.sample, "so many"},
-        {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
-    const struct option_spec *const tables[] = {global, own};
+        {"--catch-up", NULL, OPTION_FLAG, NULL, offsetof(struct values, catch_up), "then end"},
+        {"--sample", NULL, OPTION_NUMBER, "N", offsetof(struct values, sample), "so many"},
+        {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    const struct option_table tables[] = {{global, &l->values}, {own, &l->values}};
     return options_parse(tables, 2, l->argc, l->argv, &l->left, &l->err);
 }
 
@@ -148,9 +149,9 @@ static void mistakes_name_the_word(void **state) {
 static void the_help_holds_every_option(void **state) {
     (void)state;
     static const struct option_spec table[] = {
-        {"--config", "-c", OPTION_TEXT, "FILE", NULL, "the configuration"},
-        {"--json", NULL, OPTION_FLAG, NULL, NULL, "answer in JSON"},
-        {NULL, NULL, OPTION_FLAG, NULL, NULL, NULL}};
+        {"--config", "-c", OPTION_TEXT, "FILE", 0, "the configuration"},
+        {"--json", NULL, OPTION_FLAG, NULL, 0, "answer in JSON"},
+        {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
     struct buf out = {.max = 4096};
     options_help(table, &out);
     assert_string_equal(buf_text(&out), "  -c, --config FILE        the configuration\n"
