@@ -13,7 +13,7 @@ packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
-    postgresql openssl python3 python3-venv util-linux
+    postgresql openssl python3 python3-venv util-linux binutils systemd
 )
 venv=.venv
 requirements=tests/requirements.txt
@@ -73,7 +73,25 @@ install_venv() {
     cp "$requirements" "$stamp"
 }
 
+install_promtool() {
+    # Only the one program of Debian's package: the package itself would run a server.
+    if command -v promtool >/dev/null || [ -x $venv/bin/promtool ]; then
+        return 0
+    fi
+    echo "taking promtool from Debian's prometheus" >&2
+    local folder
+    folder=$(mktemp -d)
+    (cd "$folder" &&
+        { apt-get -q download prometheus >&2 ||
+            { as_root apt-get -q update >&2 && apt-get -q download prometheus >&2; }; } &&
+        dpkg -x prometheus_*.deb .) ||
+        { rm -rf "$folder"; fail "cannot download prometheus, which holds promtool"; }
+    install -m 755 "$folder/usr/bin/promtool" $venv/bin/promtool
+    rm -rf "$folder"
+}
+
 command -v dpkg-query >/dev/null ||
     fail "not a Debian system: install the equivalents of ${packages[*]}, then set BANYAN_NO_DEPS=1"
 install_packages
 install_venv
+install_promtool
