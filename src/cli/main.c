@@ -6,6 +6,7 @@
 #include "base/stop.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/failure.h"
 #include "cli/options.h"
 #include "db/mongo.h"
 
@@ -45,7 +46,7 @@ static const struct option_spec global_options[] = {
      "the configuration (default banyan.yml)"},
     {"--state", NULL, OPTION_TEXT, "FILE", offsetof(struct cli, state_override),
      "the state file (default: as configured)"},
-    {"--json", NULL, OPTION_FLAG, NULL, offsetof(struct cli, json), "answer in JSON"},
+    {"--json", NULL, OPTION_FLAG, NULL, offsetof(struct cli, json), "answer in JSON, failures too"},
     {"--log-format", NULL, OPTION_TEXT, "text|json", offsetof(struct cli, log_format),
      "form of log lines"},
     {"--verbose", NULL, OPTION_FLAG, NULL, offsetof(struct cli, verbose), "log more"},
@@ -153,6 +154,8 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err) {
     const struct command *command = find_command((size_t)argc, argv, &words);
     if (!command)
         return unknown_command((size_t)argc, argv, err);
+    if (words < (size_t)argc)
+        return err_set(err, ERR_USAGE, "help takes one command, so '%s' is wrong", argv[words]);
     help_for(command, &out);
     return cli_print(&out, err);
 }
@@ -235,6 +238,9 @@ static int prepare(struct cli *cli, const struct command *command, struct conf *
               : cli->quiet ? LOG_WARN
                            : LOG_INFO,
               strcmp(cli->log_format, "json") == 0);
+    if (!*cli->config_path || (cli->state_override && !*cli->state_override))
+        return err_set(err, ERR_USAGE, "option %s wants the name of a file, not an empty text",
+                       *cli->config_path ? "--state" : "--config");
     if (command->needs & NEEDS_CONF) {
         int rc = conf_load(cli->config_path, ret_conf, err);
         if (rc < 0)
@@ -266,12 +272,30 @@ static int run_command(struct cli *cli, int argc, char **argv, struct err *err) 
     return rc;
 }
 
+/* Looks by itself: the command line may be what is wrong. */
+static bool asks_for_json(int argc, char **argv) {
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
+static void say_failure(const struct cli *cli, const struct err *err, bool json) {
+    _cleanup_(buf_release) struct buf out = {.max = 8 * ERR_TEXT_MAX};
+    if (json)
+        failure_json(err, cli->config_path, &out);
+    else
+        failure_text(err, &out);
+    (void)fwrite(out.data, 1, out.len, stderr); /* there is nobody left to tell */
+}
+
 int main(int argc, char **argv) {
     struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};
     struct err err = {0};
     stop_install();
     int rc = run_command(&cli, argc - 1, argv + 1, &err);
+    err.code = rc;
     if (rc < 0 && err.text[0])
-        (void)fprintf(stderr, "banyan: %s\n", err.text);
+        say_failure(&cli, &err, asks_for_json(argc - 1, argv + 1));
     return err_exit_code(rc);
 }

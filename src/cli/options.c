@@ -25,7 +25,8 @@ static int unknown(const struct option_table *tables, size_t count, const char *
                    struct err *err) {
     const char *best = NULL;
     struct span name = span_make(word, strcspn(word, "="));
-    size_t best_distance = 4;
+    /* half of a short name changed is another name */
+    size_t best_distance = name.len < 5 ? 2 : name.len < 9 ? 3 : 4;
     for (size_t t = 0; t < count; t++)
         for (const struct option_spec *o = tables[t].specs; o->name; o++) {
             size_t d = text_distance(name, span_of(o->name));
