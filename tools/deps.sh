@@ -12,9 +12,12 @@ fi
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev
+    libevent-dev libjs-chart.js chromium
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl python3 python3-venv util-linux binutils systemd
 )
+# Node may come from elsewhere, and then does not go together with Debian's npm.
+command -v npm >/dev/null || packages+=(nodejs npm)
 venv=.venv
 requirements=tests/requirements.txt
 no_cluster=/etc/postgresql-common/createcluster.d/banyan-no-cluster.conf
@@ -73,6 +76,19 @@ install_venv() {
     cp "$requirements" "$stamp"
 }
 
+install_node_modules() {
+    # The stamp holds the list they were installed from, as above.
+    local folder=tests/node
+    local stamp=$folder/node_modules/.installed
+    if cmp -s $folder/package.json "$stamp"; then
+        return 0
+    fi
+    echo "installing $folder/package.json" >&2
+    npm install --prefix $folder --no-package-lock --no-audit --no-fund --silent >&2 ||
+        fail "npm install failed in $folder"
+    cp $folder/package.json "$stamp"
+}
+
 install_promtool() {
     # Only the one program of Debian's package: the package itself would run a server.
     if command -v promtool >/dev/null || [ -x $venv/bin/promtool ]; then
@@ -94,4 +110,5 @@ command -v dpkg-query >/dev/null ||
     fail "not a Debian system: install the equivalents of ${packages[*]}, then set BANYAN_NO_DEPS=1"
 install_packages
 install_venv
+install_node_modules
 install_promtool
