@@ -142,8 +142,8 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
     X(ALERT_DELIVERIES, "banyan_alert_deliveries_total", OBS_COUNTER, "",                          \
       OBS_L("operation", "reason"),                                                                \
       "Alerts sent, by way (webhook, command, log) and outcome (delivered, failed, dropped).")     \
-    X(ROLLUPS_WRITTEN, "banyan_rollup_minutes_total", OBS_COUNTER, "", OBS_L("reason"),            \
-      "Minutes of the statistics kept in the state file: written, failed.")                        \
+    X(ROLLUPS_WRITTEN, "banyan_rollup_writes_total", OBS_COUNTER, "", OBS_L("reason"),             \
+      "Times that the statistics of a minute were stored: written, failed.")                       \
     X(SERIES_DROPPED, "banyan_scrape_series_dropped", OBS_GAUGE, "", OBS_L(),                      \
       "Series left out of this page: given twice, or over a limit.")
 
