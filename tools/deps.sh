@@ -11,7 +11,7 @@ fi
 
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
-    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev
+    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev
     libevent-dev libjs-chart.js chromium
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl python3 python3-venv util-linux binutils systemd

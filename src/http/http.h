@@ -37,6 +37,7 @@
 #define HTTP_HEAD_MAX 32768             /* request line and headers, bytes; 431 */
 #define HTTP_HEADERS_MAX 100            /* 431 */
 #define HTTP_BODY_MAX 1000000           /* 413 */
+#define HTTP_BODY_ANYONE_MAX 16384      /* of a route that takes anybody; 413 */
 #define HTTP_ANSWER_MAX (16 << 20)      /* body of a response; 500 */
 #define HTTP_CONNECTIONS_MAX 1000       /* of a server; 503 and close */
 #define HTTP_HEAD_US INT64_C(10000000)  /* first byte to the end of the headers, TLS too; 408 */
@@ -49,6 +50,7 @@
 #define HTTP_STREAM_US INT64_C(15000000)   /* heartbeat */
 #define HTTP_EVENT_MAX (64 << 10)          /* bytes of one event; a longer one is not sent */
 #define HTTP_RING 1000                     /* events of a channel that can be replayed */
+#define HTTP_RING_BYTES (4 << 20)          /* of a channel: older events are forgotten */
 #define HTTP_CHANNELS 4
 #define HTTP_PARAMETERS 4 /* {parameters} of a route */
 #define HTTP_ROUTES_MAX 200
