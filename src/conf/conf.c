@@ -17,7 +17,7 @@ int conf_parse(const char *name, const char *text, size_t len, struct conf **ret
                struct err *err) {
     struct conf_whole *whole = mem_zalloc(1, sizeof *whole);
     arena_init(&whole->arena, CONF_MEMORY_MAX);
-    struct tree_input in = {name, len ? text : "", len};
+    struct tree_input in = {name, len ? text : "", len, NULL};
     const struct tree_node *root = NULL;
     int rc = tree_parse(&in, &whole->arena, &root, err);
     struct span file = rc == 0 ? arena_copy(&whole->arena, span_of(name)) : (struct span){0};
@@ -33,11 +33,23 @@ int conf_parse(const char *name, const char *text, size_t len, struct conf **ret
     return rc;
 }
 
+static const char *way_out(int number) {
+    switch (number) {
+    case EACCES:
+    case EPERM:
+        return "let this user read it, or name another file with -c";
+    case EISDIR:
+        return "name a file with -c";
+    default:
+        return "name the file with -c";
+    }
+}
+
 static int read_file(const char *path, struct buf *out, struct err *err) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_set(err, ERR_CONF, "%s:1:1: cannot open it: %s; name the file with -c", path,
-                       strerrordesc_np(errno));
+        return err_set(err, ERR_CONF, "%s:1:1: cannot open it: %s; %s", path,
+                       strerrordesc_np(errno), way_out(errno));
     int rc = 0;
     for (;;) {
         char *to = buf_reserve(out, 64 * (size_t)1024);
@@ -48,7 +60,8 @@ static int read_file(const char *path, struct buf *out, struct err *err) {
         else if (n < 0 && errno == EINTR)
             continue;
         else if (n < 0)
-            rc = err_set(err, ERR_CONF, "%s:1:1: cannot read it: %s", path, strerrordesc_np(errno));
+            rc = err_set(err, ERR_CONF, "%s:1:1: cannot read it: %s; %s", path,
+                         strerrordesc_np(errno), way_out(errno));
         if (n <= 0)
             break;
         out->len += (size_t)n;

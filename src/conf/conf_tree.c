@@ -23,6 +23,7 @@ struct anchor {
 
 struct builder {
     const struct tree_input *in;
+    const struct tree_limits *limits;
     struct arena *arena;
     struct fy_parser *parser;
     struct fy_diag *diag;
@@ -94,15 +95,15 @@ static void *builder_alloc(struct builder *b, size_t size) {
 }
 
 static int too_big(struct builder *b) {
-    return fail(b, "the file needs more than %d MiB of memory; make it smaller",
-                CONF_MEMORY_MAX / (1024 * 1024));
+    return fail(b, "the file needs more than %zu MiB of memory; make it smaller",
+                b->arena->max / (1024 * 1024));
 }
 
 static int check_weight(struct builder *b, size_t more) {
-    if (more > CONF_NODES_MAX || b->weight > CONF_NODES_MAX - more)
+    if (more > b->limits->nodes || b->weight > b->limits->nodes - more)
         return fail(b,
-                    "more than %d values (aliases count with all they stand for); split the file",
-                    CONF_NODES_MAX);
+                    "more than %zu values (aliases count with all they stand for); split the file",
+                    b->limits->nodes);
     b->weight += more;
     return 0;
 }
@@ -342,9 +343,16 @@ static int read_events(struct builder *b) {
 
 int tree_parse(const struct tree_input *in, struct arena *arena, const struct tree_node **ret_root,
                struct err *err) {
-    struct builder b = {.in = in, .arena = arena, .at = {1, 1}, .err = err};
-    if (in->len > CONF_FILE_MAX)
-        return fail(&b, "the file has more than %d MiB; split it", CONF_FILE_MAX / (1024 * 1024));
+    static const struct tree_limits configuration = {CONF_FILE_MAX, CONF_NODES_MAX,
+                                                     "'source', 'target' and 'modules' are needed"};
+    struct builder b = {.in = in,
+                        .limits = in->limits ? in->limits : &configuration,
+                        .arena = arena,
+                        .at = {1, 1},
+                        .err = err};
+    if (in->len > b.limits->bytes)
+        return fail(&b, "the file has more than %zu MiB; split it",
+                    b.limits->bytes / ((size_t)1024 * 1024));
     int rc = check_bytes(&b);
     b.at = (struct conf_at){1, 1};
     if (rc == 0)
@@ -353,7 +361,7 @@ int tree_parse(const struct tree_input *in, struct arena *arena, const struct tr
         rc = read_events(&b);
     b.at = (struct conf_at){1, 1};
     if (rc == 0 && (!b.root || tree_is_null(b.root)))
-        rc = fail(&b, "the file is empty; 'source', 'target' and 'modules' are needed");
+        rc = fail(&b, "the file is empty; %s", b.limits->empty);
     fy_parser_destroy(b.parser);
     fy_diag_destroy(b.diag);
     if (rc == 0)

@@ -1,5 +1,5 @@
 /*
- * YAML text -> a tree of nodes with their places. Private to conf/.
+ * YAML text -> a tree of nodes with their places. For conf/ and flagfile/.
  *
  * Everything is in the caller's arena and immutable afterwards; an alias is the anchored node
  * itself, so the "tree" may share nodes but holds no cycle (an anchor is known only once its node
@@ -41,11 +41,19 @@ struct tree_node {
     size_t weight; /* nodes here and below, aliases counted with all they stand for */
 };
 
+/* Stated limits of a kind of file; its memory is limited by the arena. */
+struct tree_limits {
+    size_t bytes;
+    size_t nodes;
+    const char *empty; /* what an empty file should have held */
+};
+
 /* Where in the file, for errors. */
 struct tree_input {
     const char *name;
     const char *text;
     size_t len;
+    const struct tree_limits *limits; /* NULL: those of the configuration */
 };
 
 /* The one document in `in`. */

@@ -1,0 +1,103 @@
+#include "flagfile/rules.h"
+
+static struct flags_node *node_of(struct reader *r, enum flags_node_type type) {
+    struct flags_node *n = read_alloc(r, 1, sizeof *n);
+    if (n)
+        n->type = type;
+    return n;
+}
+
+const struct flags_node *logic_null(struct reader *r) {
+    return node_of(r, FLAGS_NODE_NULL);
+}
+
+const struct flags_node *logic_text(struct reader *r, struct span text) {
+    struct flags_node *n = node_of(r, FLAGS_NODE_STRING);
+    if (n)
+        n->text = text;
+    return n;
+}
+
+const struct flags_node *logic_number(struct reader *r, double number) {
+    struct flags_node *n = node_of(r, FLAGS_NODE_NUMBER);
+    if (n)
+        n->number = number;
+    return n;
+}
+
+const struct flags_node *logic_list(struct reader *r, const struct flags_node *const *items,
+                                    size_t count) {
+    struct flags_node *n = node_of(r, FLAGS_NODE_LIST);
+    struct flags_member *in = read_alloc(r, count, sizeof *in);
+    if (!n || !in)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (!items[i])
+            return NULL;
+        in[i].value = items[i];
+    }
+    n->in = in;
+    n->count = count;
+    return n;
+}
+
+static const struct flags_node *operation(struct reader *r, const char *op,
+                                          const struct flags_node *arguments) {
+    struct flags_node *n = node_of(r, FLAGS_NODE_OBJECT);
+    struct flags_member *in = read_alloc(r, 1, sizeof *in);
+    if (!n || !in || !arguments)
+        return NULL;
+    *in = (struct flags_member){span_of(op), arguments};
+    n->in = in;
+    n->count = 1;
+    return n;
+}
+
+const struct flags_node *logic_var(struct reader *r, struct span name) {
+    return operation(r, "var", logic_text(r, name));
+}
+
+const struct flags_node *logic_op(struct reader *r, const char *op, size_t count,
+                                  const struct flags_node *a, const struct flags_node *b,
+                                  const struct flags_node *c) {
+    const struct flags_node *items[] = {a, b, c};
+    return operation(r, op, logic_list(r, items, count));
+}
+
+const struct flags_node *logic_many(struct reader *r, const char *op,
+                                    const struct flags_node *const *items, size_t count) {
+    return count == 1 ? items[0] : operation(r, op, logic_list(r, items, count));
+}
+
+const struct flags_node *logic_not(struct reader *r, const struct flags_node *node) {
+    return logic_op(r, "!", 1, node, NULL, NULL);
+}
+
+const struct flags_node *logic_literal(struct reader *r, const struct tree_node *node) {
+    struct flags_value v;
+    struct flags_node *n = node_of(r, FLAGS_NODE_NULL);
+    if (!n || read_value(r, node, &v) < 0)
+        return NULL;
+    n->place = read_place(node->at);
+    switch (v.type) {
+    case FLAGS_NULL:
+        break;
+    case FLAGS_BOOL:
+        n->type = FLAGS_NODE_BOOL;
+        n->boolean = v.boolean;
+        break;
+    case FLAGS_NUMBER:
+        n->type = FLAGS_NODE_NUMBER;
+        n->number = v.number;
+        n->text = v.text;
+        break;
+    case FLAGS_STRING:
+        n->type = FLAGS_NODE_STRING;
+        n->text = v.text;
+        break;
+    case FLAGS_JSON:
+        (void)read_fail(r, node->at, "a list or mapping cannot be compared with");
+        return NULL;
+    }
+    return n;
+}
