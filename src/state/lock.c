@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "state/statement.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -56,10 +57,8 @@ static char *lock_path(const char *state_path, const char *pipeline) {
 }
 
 static int cannot_open(const char *path, int number, struct err *err) {
-    return err_set(err, ERR_STATE,
-                   "cannot open lock file %s: %s; it stands beside the state file: let this user "
-                   "write there, or choose another state file with --state or state:",
-                   path, strerrordesc_np(number));
+    return err_set(err, ERR_STATE, "cannot open lock file %s, beside the state file: %s; %s", path,
+                   strerrordesc_np(number), state_file_way_out(number));
 }
 
 static int open_lock(const char *path, struct err *err) {

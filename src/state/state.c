@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define APPLICATION_ID 0x42616e79 /* "Bany": tells `file` and us whose SQLite file this is */
@@ -87,7 +88,7 @@ static int migrate(struct state *s, struct err *err) {
     return state_commit(s, rc, err);
 }
 
-static const char *file_way_out(int number) {
+const char *state_file_way_out(int number) {
     switch (number) {
     case ENOENT:
     case ENOTDIR:
@@ -95,26 +96,46 @@ static const char *file_way_out(int number) {
     case ENOSPC:
     case EDQUOT:
         return "the disk is full: free space there and start again";
+    case EROFS:
+        return "its file system is read-only: choose another place with --state or state:";
     case EISDIR:
         return "it is a folder: name a file with --state or state:";
+    case ENODEV:
+        return "it is a device: name a file with --state or state:";
     default:
         return "let this user read and write it and its folder, or choose another with --state or "
                "state:";
     }
 }
 
-/* Made by us, so that nobody else may read keys and errors. */
+/* The file's errno, or 0. An open file would have to be closed again, which gives up the locks that
+ * a connection of this process has on it. */
+static int look_at_file(const char *path) {
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return errno;
+    if (S_ISDIR(st.st_mode))
+        return EISDIR;
+    if (!S_ISREG(st.st_mode))
+        return ENODEV;
+    return euidaccess(path, R_OK | W_OK) < 0 ? errno : 0;
+}
+
+/* Made by us, so that nobody else may read keys and errors. 1: there is none, and none is made. */
 static int make_file(const char *path, bool create, struct err *err) {
-    int fd = open(path, O_RDWR | (create ? O_CREAT : 0) | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        close(fd);
-        return 0;
-    }
-    int number = errno;
+    int number = look_at_file(path);
     if (number == ENOENT && !create)
         return 1;
+    if (number == ENOENT) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        number = fd >= 0 ? 0 : errno;
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    if (number == 0)
+        return 0;
     return err_set(err, ERR_STATE, "cannot open state file %s: %s; %s", path,
-                   strerrordesc_np(number), file_way_out(number));
+                   strerrordesc_np(number), state_file_way_out(number));
 }
 
 static int use_wal(struct state *s, struct err *err) {

@@ -12,9 +12,11 @@ static const char *way_out(int code) {
         return "the disk cannot be read or written (full, or failing): mend that and start again";
     case SQLITE_READONLY:
     case SQLITE_PERM:
-        return "the file or its folder is read-only for this user";
+        return "let this user write the file and its folder, or choose another with --state or "
+               "state:";
     case SQLITE_CANTOPEN:
-        return "does its folder exist, and may this user write there?";
+        return "make its folder and let this user write there, or choose another with --state or "
+               "state:";
     case SQLITE_NOTADB:
         return "it is not a state file of Banyan: choose another with --state or state:";
     case SQLITE_CORRUPT:

@@ -36,6 +36,9 @@ struct statement {
     int code;                    /* first SQLite error; 0 */
 };
 
+/* What to do where the state file, or one beside it, cannot be opened (an errno). Static text. */
+const char *state_file_way_out(int number);
+
 /* `sql` is static text: it is prepared once and found again by its address. */
 void statement_begin(struct statement *st, struct state *s, const char *sql);
 /* Before the database is closed. */

@@ -228,6 +228,7 @@ static void a_folder_that_is_missing_is_named(void **state) {
     (void)snprintf(path, sizeof path, "%s/no/such/a.db", p->folder);
     fails(p, state_open(path, &s, &p->err), ERR_STATE, "make its folder");
     fails(p, state_open(p->folder, &s, &p->err), ERR_STATE, "it is a folder");
+    fails(p, state_open("/dev/null", &s, &p->err), ERR_STATE, "it is a device");
 }
 
 /* The owner of a process may read and write anything as root, so the test is another user then. */
