@@ -2,9 +2,12 @@
 
 #include "base/mem.h"
 #include "base/spanmap.h"
+#include "source/readback.h"
 
 /* A group of roots grows until its rows fill this, and shrinks when they pass it. */
 #define GROUP_BYTES ((size_t)2 * 1024 * 1024)
+/* One of several roots that needs more is read again in smaller ones. */
+#define GROUP_BYTES_MAX (GROUP_BYTES * 8)
 #define GROUP_ROOTS_FIRST 200
 #define GROUP_ROOTS_MAX 10000
 
@@ -330,6 +333,7 @@ static void adapt_group(struct assembler *a, size_t roots) {
 static int assemble_group(struct assembler *a, struct rows *roots, bool *ret_again,
                           struct err *err) {
     arena_reset(&a->memory);
+    a->memory.max = a->group_roots > 1 ? GROUP_BYTES_MAX : ASSEMBLE_ROOT_MAX;
     *roots = (struct rows){0};
     *ret_again = false;
     int rc = read_roots(a, roots, err);
@@ -338,7 +342,7 @@ static int assemble_group(struct assembler *a, struct rows *roots, bool *ret_aga
     if (rc == ERR_LIMIT && a->group_roots > 1) {
         a->group_roots = a->group_roots / 8 + 1 < a->group_roots ? a->group_roots / 8 + 1 : 1;
         *ret_again = true;
-        return 0;
+        return readback_rewind(a->pg, err); /* the COPY that was ended early took the rest along */
     }
     return rc;
 }

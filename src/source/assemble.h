@@ -2,7 +2,7 @@
  * Documents from the source: reads roots and everything embedded in them, level by level, and
  * maps them. The one loader: snapshot, refresh and verification all use it.
  *
- * The caller's session is in a read-only repeatable-read transaction, so all levels are of one
+ * The caller's session is in a transaction begun by readback_begin, so all levels are of one
  * moment. Memory is bounded: roots are read in groups whose size follows the bytes they need; one
  * root alone may need ASSEMBLE_ROOT_MAX. @thread the owner of the session
  */

@@ -53,7 +53,8 @@ static int check_snapshot(struct pg *pg, const uint32_t *xids, size_t count, str
 }
 
 int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) {
-    int rc = pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", NULL, err);
+    int rc = pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SAVEPOINT banyan_read",
+                     NULL, err);
     if (rc < 0 || count == 0)
         return rc;
     rc = check_snapshot(pg, xids, count, err);
@@ -62,6 +63,10 @@ int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err
         (void)!readback_end(pg, &ignored);
     }
     return rc;
+}
+
+int readback_rewind(struct pg *pg, struct err *err) {
+    return pg_exec(pg, "ROLLBACK TO SAVEPOINT banyan_read", NULL, err);
 }
 
 int readback_end(struct pg *pg, struct err *err) {

@@ -15,6 +15,9 @@
 /* Begins a read-only repeatable-read transaction whose snapshot sees all of `xids`. If it does not
  * yet, the transaction is ended and the error is retriable. */
 int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) must_check;
+/* Makes the transaction usable again after a statement in it was cancelled; it still sees what it
+ * saw. */
+int readback_rewind(struct pg *pg, struct err *err) must_check;
 int readback_end(struct pg *pg, struct err *err) must_check;
 
 /* Whether a snapshot in text form ("xmin:xmax:xip,xip": PostgreSQL 15 docs, 9.27.10) sees all of
