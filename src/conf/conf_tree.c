@@ -211,7 +211,7 @@ static int on_scalar(struct builder *b, const struct fy_event_scalar_data *data)
     /* libfyaml's mark is behind the opening quote. */
     if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED)
         b->at.column--;
-    struct tree_node *node;
+    struct tree_node *node = NULL;
     struct span anchor;
     int rc = new_node(b, TREE_SCALAR, &node);
     if (rc == 0)
