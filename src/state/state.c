@@ -101,7 +101,7 @@ const char *state_file_way_out(int number) {
     case EISDIR:
         return "it is a folder: name a file with --state or state:";
     case ENODEV:
-        return "it is a device: name a file with --state or state:";
+        return "it is a device or a pipe: name a file with --state or state:";
     default:
         return "let this user read and write it and its folder, or choose another with --state or "
                "state:";

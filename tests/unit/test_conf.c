@@ -429,7 +429,7 @@ static void loads_a_file(void **state) {
     assert_int_equal(conf_load(t.path, &conf, &err), ERR_CONF);
     assert_non_null(strstr(err.text, ":1:1: cannot open it: No such file or directory"));
     assert_int_equal(conf_load("/", &conf, &err), ERR_CONF);
-    assert_string_equal(err.text, "/:1:1: cannot read it: Is a directory");
+    assert_string_equal(err.text, "/:1:1: cannot read it: Is a directory; name a file with -c");
 }
 
 int main(void) {
