@@ -39,7 +39,7 @@ enum {
     FLAGS_LISTED_MAX = 1000000,    /* users and tenants of a flag */
     FLAGS_ZONES_MAX = 1000,        /* time zones */
     FLAGS_TRANSITIONS_MAX = 4096,  /* of a zone */
-    FLAGS_LOGIC_DEPTH_MAX = 32,    /* of targeting, operators in operators */
+    FLAGS_LOGIC_DEPTH_MAX = 64,    /* of targeting: operators and lists in each other */
     FLAGS_LOGIC_NODES_MAX = 10000, /* of one targeting */
     FLAGS_JSON_DEPTH_MAX = 32,     /* of a JSON value of the context */
     FLAGS_SOURCES_MAX = 4          /* of a bucketing */
@@ -118,10 +118,12 @@ struct flags_bucketing {
     } by[FLAGS_SOURCES_MAX];
     size_t by_count;   /* 0: user, else tenant; BY_RANDOM is the last if at all */
     struct span group; /* banyan1: bucket_group. unleash: groupId. launchdarkly: the key hashed.
-                          flagd: put before the targeting key. ptr NULL: the flag's name */
+                          flagd: put before the targeting key. ptr NULL: the flag's name; for
+                          the split of banyan1 and flagd: the flag's name and "#split" */
     struct span salt;  /* launchdarkly */
     uint32_t seed;     /* unleash: 0, or 86028157 for variants. launchdarkly: with seeded */
     bool seeded;       /* launchdarkly: "<seed>.<value>" instead of "<key>.<salt>.<value>" */
+    bool needs_key;    /* unleash: who has no key is out at 100 % too */
 };
 
 struct flags_weight {
