@@ -236,6 +236,9 @@ static void dispatch(struct http_connection *c, size_t body_len) {
         http_exchange_clear(x);
     }
     const char *base = c->in.data + c->at;
+    if (base != c->head.base) /* the body moved the buffer: the parts of the path moved too */
+        http_router_match(&c->loop->service->router, c->head.method,
+                          span_make(base + c->head.path.at, c->head.path.len), &c->match);
     c->head.base = base;
     c->handled_us = c->now_us;
     x->route = route;
