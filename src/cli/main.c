@@ -292,6 +292,7 @@ static void say_failure(const struct cli *cli, const struct err *err, bool json)
 int main(int argc, char **argv) {
     struct cli cli = {.config_path = "banyan.yml", .log_format = "text"};
     struct err err = {0};
+    mongo_forget_counters();
     stop_install();
     int rc = run_command(&cli, argc - 1, argv + 1, &err);
     err.code = rc;

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void ignore_log(mongoc_log_level_t level, const char *domain, const char *message,
                        void *context) {
@@ -19,6 +21,12 @@ void mongo_global_init(void) {
 
 void mongo_global_cleanup(void) {
     mongoc_cleanup();
+}
+
+void mongo_forget_counters(void) {
+    char name[40];
+    (void)snprintf(name, sizeof name, "/mongoc-%ld", (long)getpid());
+    (void)shm_unlink(name); /* there is none where its making is switched off */
 }
 
 /* ---- connecting ---- */

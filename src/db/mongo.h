@@ -18,6 +18,11 @@
 void mongo_global_init(void); /* once, from main, before threads; silences libmongoc's own log */
 void mongo_global_cleanup(void);
 
+/* First of all in main: takes the name off the shared memory that libmongoc has made before main
+ * for its counters. A process that is killed would leave it behind, and a later one with the same
+ * pid would say so on standard error. */
+void mongo_forget_counters(void);
+
 struct mongo;
 
 int mongo_connect(const char *uri, const char *app, struct mongo **ret_mongo,
