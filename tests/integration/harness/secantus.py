@@ -15,7 +15,7 @@ class Secantus:
 
     sync: fsync at each commit; needed where a test kills the server, which otherwise loses
     majority-acknowledged writes. memory: a throw-away store (lost at stop). users: {name: password},
-    created at first start, and authentication is required from then on. tls: a
+    who are there at every start, and authentication is required. tls: a
     certificates.Server. test_commands: configureFailPoint. outlives: it runs on when this process
     has ended.
     """
@@ -28,10 +28,14 @@ class Secantus:
         self.port = free_port()
         self.users, self.tls = users or {}, tls
         self.process = None
+        self._data = self.folder / "data"
         self._provisioned = False
+        # Users are made by a server without authentication, which is stopped then: they need a
+        # store that outlives it. Where nothing else shall, each start empties that one.
+        self._forgetful = memory and bool(users)
         self._death_signal = None if outlives else "KILL"
         self._arguments = ["--host", "127.0.0.1", "--port", self.port, "--log-level", "WARNING",
-                           "--storage-path", ":memory:" if memory else self.folder / "data",
+                           "--storage-path", ":memory:" if memory and not users else self._data,
                            *(["--sync-on-commit"] if sync else []),
                            *(["--enable-test-commands"] if test_commands else []),
                            *arguments]
@@ -41,6 +45,9 @@ class Secantus:
                 self._arguments += ["--tls-ca-file", tls.ca, "--tls-require-client-cert"]
 
     def start(self):
+        if self._forgetful:
+            shutil.rmtree(self._data, ignore_errors=True)
+            self._provisioned = False
         if self.users and not self._provisioned:
             self._start([])
             with self.client(login=False) as client:
