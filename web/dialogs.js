@@ -23,12 +23,12 @@ export function ask({ title, text, ok = "Do it", danger = false, number = null, 
     const end = (value) => {
       form.onsubmit = null;
       dialog.onclose = null;
+      byId("ask-cancel").onclick = null;
       if (dialog.open) dialog.close();
       resolve(value);
     };
     form.onsubmit = async (event) => {
       event.preventDefault();
-      if (event.submitter?.value === "cancel") return end(null);
       const answer = { why: byId("ask-why").value.trim(), number: Number(byId("ask-number").value) };
       if (!answer.why) {
         error.textContent = "Please say why: whoever reads the audit log will want to know.";
@@ -45,6 +45,7 @@ export function ask({ title, text, ok = "Do it", danger = false, number = null, 
       }
       return end(answer);
     };
+    byId("ask-cancel").onclick = () => end(null);
     dialog.onclose = () => end(null);
     dialog.showModal();
     byId(number ? "ask-number" : "ask-why").focus();

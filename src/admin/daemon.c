@@ -1,41 +1,41 @@
 #include "admin/daemon.h"
 
+#include "admin/api.h"
 #include "admin/notify.h"
-#include "admin/service.h"
 #include "base/clock.h"
+#include "base/json_write.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/stop.h"
 
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define TICK_US 500000
+#define TICK_US 200000
+#define STATUS_EVERY_US 1000000
 #define WATCHDOG_EVERY_US 5000000
 
 struct service_loop {
     struct service *service;
     int reload_fd; /* SIGHUP */
-    int64_t next_watchdog;
+    int64_t next_watchdog, next_status;
+    int64_t parked; /* as the page was last told */
 };
-
-struct module *service_module(const struct service *s, const char *name) {
-    for (size_t i = 0; i < s->module_count; i++)
-        if (strcmp(module_name(s->modules[i]), name) == 0)
-            return s->modules[i];
-    return s->module_count && strcmp(module_name(s->modules[0]), "all") == 0 &&
-                   conf_module(s->conf, name)
-               ? s->modules[0]
-               : NULL;
-}
 
 /* ---- modules ---- */
 
 static void on_changed(void *context, const char *module) {
-    (void)context;
-    (void)module;
+    struct json_out j;
+    _cleanup_(buf_release) struct buf out = {.max = 4096};
+    json_out_begin(&j, &out);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "module", module);
+    json_out_close(&j, '}');
+    service_publish(context, "module", buf_span(&out));
 }
 
 static int start_module(struct service *s, const char *name, struct err *err) {
@@ -96,6 +96,23 @@ static bool take_reload(const struct service_loop *loop) {
     return asked;
 }
 
+/* Only where a page looks: making the status reads the state. */
+static void publish_status(struct service_loop *loop) {
+    struct service *s = loop->service;
+    _cleanup_(buf_release) struct buf out = {.max = HTTP_EVENT_MAX};
+    struct http_counts counts;
+    struct err ignored;
+    int64_t parked = 0;
+    http_server_counts(s->http, &counts);
+    if (counts.streams == 0 || !service_show_status(s, &out))
+        return;
+    service_publish(s, "status", buf_span(&out));
+    if (state_parked_count(s->state, NULL, &parked, &ignored) == 0 && parked != loop->parked) {
+        loop->parked = parked;
+        service_publish(s, "parked", SPAN_LIT("{}"));
+    }
+}
+
 static void loop_until_stopped(struct service_loop *loop) {
     while (!stop_requested()) {
         struct pollfd p[] = {{.fd = loop->reload_fd, .events = POLLIN},
@@ -108,23 +125,84 @@ static void loop_until_stopped(struct service_loop *loop) {
             loop->next_watchdog = now + WATCHDOG_EVERY_US;
             notify_systemd("WATCHDOG=1");
         }
+        if (now >= loop->next_status) {
+            loop->next_status = now + STATUS_EVERY_US;
+            publish_status(loop);
+        }
     }
+}
+
+/* ---- HTTP ---- */
+
+static const char **texts(const struct conf_list *list) {
+    const char **all = mem_zalloc(list->count + 1, sizeof *all);
+    for (size_t i = 0; i < list->count; i++)
+        all[i] = list->items[i].text;
+    return all;
+}
+
+static int start_http(struct service *s, struct err *err) {
+    const struct conf_serve *c = &s->conf->serve;
+    _cleanup_(mem_freep) const char **hosts = texts(&c->hosts);
+    _cleanup_(mem_freep) const char **origins = texts(&c->ofrep_origins);
+    size_t count;
+    s->traffic = traffic_new();
+    s->routes = api_routes_new(s, &count);
+    const struct http_listener listener = {.address = c->listen,
+                                           .key = "listen",
+                                           .threads = 1,
+                                           .routes = s->routes,
+                                           .route_count = count,
+                                           .token_viewer = c->token_viewer,
+                                           .token_operator = c->token_operator,
+                                           .token_evaluate = c->token_evaluate,
+                                           .tls_cert = c->tls_cert,
+                                           .tls_key = c->tls_key,
+                                           .tls_client_ca = c->tls_client_ca,
+                                           .insecure = c->insecure,
+                                           .hosts = hosts,
+                                           .host_count = c->hosts.count,
+                                           .origins = origins,
+                                           .origin_count = c->ofrep_origins.count};
+    const struct http_config config = {.listeners = &listener,
+                                       .listener_count = 1,
+                                       .observe = traffic_observe,
+                                       .observe_context = s->traffic};
+    return http_server_start(&config, &s->http, err);
+}
+
+static void on_log(void *context, const char *event, struct span json) {
+    (void)event;
+    service_publish(context, "log", json);
+}
+
+/* The server ends last: a page may watch the end of the pipelines. */
+static void end_all(struct service *s) {
+    end_modules(s);
+    slots_stop(s->slots);
+    log_listen(NULL, NULL);
+    http_server_stop(s->http);
+    traffic_free(s->traffic);
+    free(s->routes);
 }
 
 static int serve(struct service *s, struct err *err) {
     struct service_loop loop = {.service = s, .reload_fd = open_reload()};
     int rc = slots_start(s->conf, s->state, &s->slots, err);
     if (rc == 0)
+        rc = start_http(s, err);
+    if (rc == 0) {
+        log_listen(on_log, s);
         rc = start_modules(s, err);
+    }
     if (rc == 0) {
         notify_systemd("READY=1");
-        log_event(LOG_INFO, "serving", LOG_STR("listen", s->conf->serve.listen));
+        log_event(LOG_INFO, "serving", LOG_STR("address", http_server_address(s->http, 0)));
         loop_until_stopped(&loop);
         notify_systemd("STOPPING=1");
         log_event(LOG_INFO, "stopping");
     }
-    end_modules(s);
-    slots_stop(s->slots);
+    end_all(s);
     if (loop.reload_fd >= 0)
         close(loop.reload_fd);
     return rc;
@@ -132,9 +210,11 @@ static int serve(struct service *s, struct err *err) {
 
 int daemon_run(const struct conf *conf, const struct daemon_options *options, struct err *err) {
     struct service s = {.conf = conf, .options = options, .started_us = clock_wall_us()};
+    flagset_holder_init(&s.flags);
     int rc = state_open(options->state_path, &s.state, err);
     if (rc == 0)
         rc = serve(&s, err);
     state_free(s.state);
+    flagset_holder_release(&s.flags);
     return rc;
 }

@@ -5,10 +5,17 @@
 #define BANYAN_ADMIN_SERVICE_H
 
 #include "admin/daemon.h"
+#include "admin/flagset.h"
 #include "admin/module.h"
 #include "admin/slots.h"
+#include "admin/traffic.h"
+#include "http/http.h"
+#include "obs/metrics.h"
 
 #define SERVICE_MODULES_MAX 256
+#define SERVICE_EVENTS 0      /* channel of the page's events */
+#define SERVICE_FLAG_EVENTS 1 /* channel of OFREP's */
+#define SERVICE_REASONS (FLAGS_ERROR + 1)
 
 struct service {
     const struct conf *conf;
@@ -16,14 +23,34 @@ struct service {
     struct state *state;
     int64_t started_us; /* wall clock */
 
-    /* Made at the start, never changed: any thread may read. One for each module, or the one
-     * pipeline "all" where `run all` made it. */
+    /* Made at the start, never changed: any thread may read. Modules: one for each of the
+     * configuration, or the one pipeline "all" where `run all` made it. */
+    struct http_server *http;
+    struct http_route *routes;
+    struct traffic *traffic;
     struct slots *slots;
     struct module *modules[SERVICE_MODULES_MAX];
     size_t module_count;
+
+    /* Any thread. */
+    struct flagset_holder flags;
+    struct {
+        _Atomic uint64_t count[2][SERVICE_REASONS]; /* off, on */
+    } evaluations;
 };
 
 /* The pipeline that has the module: its own, or "all"; NULL: there is no such module. */
 struct module *service_module(const struct service *s, const char *name);
+
+/* Any thread; does nothing before the server listens. */
+void service_publish(const struct service *s, const char *type, struct span json);
+
+void service_count_evaluation(struct service *s, const struct flags_result *result);
+
+/* What /v1/status answers. False: `out` has an error instead. */
+bool service_show_status(const struct service *s, struct buf *out);
+
+/* Samples of the parts that the picture does not have. */
+void service_sample(const struct service *s, struct obs_page *page);
 
 #endif

@@ -71,6 +71,16 @@ static void show_pipeline(const struct picture_module *m, struct json_out *j) {
     json_out_close(j, '}');
 }
 
+/* The phase as one word. */
+static void show_phase(struct json_out *j, enum state_phase phase) {
+    char word[32];
+    (void)snprintf(word, sizeof word, "%s", state_phase_name(phase));
+    for (char *p = word; *p; p++)
+        if (*p == ' ')
+            *p = '_';
+    json_out_text(j, "state", word);
+}
+
 static void show_collections(const struct picture_module *m, struct json_out *j) {
     json_out_open(j, "collections", '[');
     for (size_t i = 0; i < m->collection_count; i++) {
@@ -78,7 +88,7 @@ static void show_collections(const struct picture_module *m, struct json_out *j)
         json_out_open(j, NULL, '{');
         json_out_text(j, "name", c->stored.name);
         json_out_text(j, "module", c->stored.module);
-        json_out_text(j, "state", state_phase_name(c->stored.phase));
+        show_phase(j, c->stored.phase);
         json_out_int(j, "documents_copied", c->stored.documents);
         json_out_int(j, "fanouts", c->fanouts.count);
         json_out_int(j, "parked", c->parked);

@@ -1,0 +1,86 @@
+#include "admin/api.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct http_route *api_routes_new(struct service *s, size_t *ret_count) {
+    const struct api_routes *const groups[] = {&api_status_routes, &api_module_routes,
+                                               &api_parked_routes, &api_audit_routes,
+                                               &ofrep_routes,      &page_routes};
+    struct http_route *all = mem_zalloc(HTTP_ROUTES_MAX, sizeof *all);
+    size_t n = 0;
+    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            all[n] = groups[g]->routes[i];
+            if (!all[n].context)
+                all[n].context = s;
+            n++;
+        }
+    *ret_count = n;
+    return all;
+}
+
+const char *api_text(const struct http_request *r, struct span s) {
+    struct span copy = arena_copy(r->arena, s);
+    return copy.ptr ? copy.ptr : "";
+}
+
+bool api_read_change(const struct http_request *r, struct http_response *a,
+                     struct api_change *ret) {
+    struct span why;
+    if (!http_json_body(r, a, &ret->body))
+        return false;
+    const struct json_node *given = json_member(&ret->body, json_root(&ret->body), "why");
+    if (!json_string(&ret->body, given, ret->why, sizeof ret->why - 1, &why) || why.len == 0) {
+        http_error(a, 400, "why_missing", "a change needs a reason of at most 1000 bytes",
+                   "send {\"why\": \"...\"}; it is kept in the audit log");
+        return false;
+    }
+    memmove(ret->why, why.ptr, why.len);
+    ret->why[why.len] = 0;
+    return true;
+}
+
+bool api_read_int(const struct api_change *c, struct http_response *a, const char *name,
+                  int64_t least, int64_t most, int64_t *value, bool *ret_there) {
+    const struct json_node *node = json_member(&c->body, json_root(&c->body), name);
+    int64_t v;
+    *ret_there = node != NULL;
+    if (!node)
+        return true;
+    if (json_int(&c->body, node, &v) && v >= least && v <= most) {
+        *value = v;
+        return true;
+    }
+    char words[200];
+    (void)snprintf(words, sizeof words, "%s must be a whole number from %lld to %lld", name,
+                   (long long)least, (long long)most);
+    http_error(a, 400, "bad_value", words, NULL);
+    return false;
+}
+
+struct module *api_module(const struct service *s, const struct http_request *r,
+                          struct http_response *a) {
+    struct module *m = service_module(s, api_text(r, r->parameter[0]));
+    if (!m)
+        http_error(a, 404, "no_such_module", "there is no module of that name",
+                   "GET /v1/modules lists them");
+    return m;
+}
+
+void api_audit(const struct service *s, const struct http_request *r, struct http_response *a,
+               const struct state_audit_line *line) {
+    struct err err = {0};
+    struct state_audit_line full = *line;
+    full.who = r->who;
+    full.role = http_role_name(r->role);
+    if (state_audit_add(s->state, &full, &err) < 0)
+        http_error_from(a, &err);
+}
+
+void api_done(struct http_response *a) {
+    buf_add_text(&a->body, "{\"ok\":true}\n");
+}

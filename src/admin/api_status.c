@@ -1,0 +1,68 @@
+/* Looking: the status, health, metrics, alerts, events. */
+#include "admin/api.h"
+
+#include "admin/collect.h"
+#include "admin/show.h"
+
+#include <string.h>
+
+/* False: the response has become the error. */
+static bool take(const struct service *s, struct picture *p, struct http_response *a) {
+    struct err err = {0};
+    if (picture_take(s, p, &err) == 0)
+        return true;
+    picture_release(p);
+    http_error_from(a, &err);
+    return false;
+}
+
+static void get_status(const struct http_request *r, struct http_response *a, void *context) {
+    (void)r;
+    if (!service_show_status(context, &a->body))
+        a->status = 500;
+}
+
+static void get_health(const struct http_request *r, struct http_response *a, void *context) {
+    struct health_report report;
+    struct picture p;
+    struct json_out j;
+    (void)r;
+    if (!take(context, &p, a))
+        return;
+    health_check(&p, &report);
+    a->status = report.worst == HEALTH_BAD ? 503 : 200;
+    json_out_begin(&j, &a->body);
+    show_health(&report, &j);
+    json_out_end(&j);
+    picture_release(&p);
+}
+
+static void get_metrics(const struct http_request *r, struct http_response *a, void *context) {
+    const struct service *s = context;
+    struct picture p;
+    enum obs_format format = obs_format_accepted(api_text(r, http_header(r, "accept")));
+    if (!take(s, &p, a))
+        return;
+    _cleanup_(obs_page_freep) struct obs_page *page = obs_page_new();
+    collect_picture(&p, page);
+    service_sample(s, page);
+    a->content_type = obs_content_type(format);
+    obs_page_write(page, format, &a->body);
+    picture_release(&p);
+}
+
+static void get_events(const struct http_request *r, struct http_response *a, void *context) {
+    (void)r;
+    (void)context;
+    http_stream(a, SERVICE_EVENTS);
+}
+
+static const struct http_route routes[] = {
+    {"GET", "/v1/status", HTTP_VIEWER, get_status, NULL, HTTP_SLOW},
+    {"GET", "/health", HTTP_ANYONE, get_health, NULL, HTTP_SLOW},
+    {"GET", "/metrics", HTTP_VIEWER, get_metrics, NULL, HTTP_SLOW},
+    {"GET", "/v1/events", HTTP_VIEWER, get_events, NULL, 0},
+    {"POST", "/v1/login", HTTP_ANYONE, http_login, NULL, 0},
+    {"POST", "/v1/logout", HTTP_ANYONE, http_logout, NULL, 0},
+};
+const struct api_routes api_status_routes = {routes, sizeof routes / sizeof *routes};

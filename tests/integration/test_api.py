@@ -1,0 +1,181 @@
+"""The admin API: what it answers, what it changes, and that it lasts."""
+import re
+
+import pytest
+
+from harness.api import check_answer, listen_anywhere, openapi, serving
+from harness.process import wait_until
+
+TABLES = """
+CREATE TABLE orders (id int PRIMARY KEY, note text);
+CREATE TABLE products (id int PRIMARY KEY, name text);
+INSERT INTO orders SELECT i, 'n' || i FROM generate_series(1, 500) i;
+INSERT INTO products SELECT i, 'p' || i FROM generate_series(1, 500) i;
+"""
+HUGE = "repeat('x', 17 * 1024 * 1024)"
+OPERATOR, VIEWER, EVALUATE = "operator-0123456789", "viewer-0123456789", "evaluate-0123456789"
+
+
+@pytest.fixture
+def make(pg, mongo, mongo_server, banyan):
+    def make(**more):
+        pg.execute(TABLES)
+        return banyan({
+            "source": {"uri": pg.uri}, "target": {"uri": mongo_server.uri(), "database": mongo.name},
+            "listen": listen_anywhere(),
+            "modules": {"sales": {"collections": {"orders": {"table": "orders"}}},
+                        "catalogue": {"collections": {"products": {"table": "products"}}}}} | more)
+
+    return make
+
+
+@pytest.mark.sanitize
+def test_status_says_where_things_stand(make, pg, mongo):
+    with serving(make()) as (api, _):
+        for name in ("sales", "catalogue"):
+            api.wait_for_state(name, "streaming")
+        pg.execute("INSERT INTO orders VALUES (1000, 'x')")
+        wait_until(lambda: mongo.orders.find_one({"_id": 1000}), 20, "the change")
+        status = check_answer("GET", "/v1/status", api.get("/v1/status").expect()).json
+        assert status["summary"]["severity"] == "ok"
+        assert "sales follows PostgreSQL" in status["summary"]["words"]
+        assert check_answer("GET", "/health", api.get("/health").expect()).json == {"status": "ok", "issues": []}
+        modules = check_answer("GET", "/v1/modules", api.get("/v1/modules").expect()).json["modules"]
+        assert {m["name"] for m in modules} == {"sales", "catalogue"}
+        sales = check_answer("GET", "/v1/modules/{module}", api.get("/v1/modules/sales").expect()).json
+        assert sales["collections"][0]["documents_copied"] == 500
+        check_answer("GET", "/v1/modules/{module}", api.get("/v1/modules/none").expect(404))
+
+
+@pytest.mark.sanitize
+def test_pause_holds_through_kill_9(make, pg, mongo):
+    program = make()
+    with serving(program) as (api, running):
+        api.wait_for_state("sales", "streaming")
+        check_answer("POST", "/v1/modules/{module}/pause", api.post("/v1/modules/sales/pause").expect())
+        api.wait_for_state("sales", "paused")
+        assert api.get("/v1/status").json["summary"]["severity"] == "warn"
+        running.kill9()
+    with serving(program) as (api, _):
+        api.wait_for_state("catalogue", "streaming")
+        assert api.module("sales")["pipeline"]["state"] == "paused"
+        pg.execute("INSERT INTO orders VALUES (1000, 'x'); INSERT INTO products VALUES (1000, 'x')")
+        wait_until(lambda: mongo.products.find_one({"_id": 1000}), 20, "the other module goes on")
+        assert not mongo.orders.find_one({"_id": 1000})
+        api.post("/v1/modules/sales/resume").expect()
+        wait_until(lambda: mongo.orders.find_one({"_id": 1000}), 20, "it goes on where it stopped")
+        actions = [(line["action"], line["subject"], line["why"], line["role"])
+                   for line in check_answer("GET", "/v1/audit", api.get("/v1/audit").expect()).json["audit"]]
+        assert ("module.pause", "sales", "test", "operator") in actions and actions[0][0] == "module.resume"
+
+
+def test_throttle_holds_at_once(make, pg, mongo):
+    program = make()
+    with serving(program) as (api, _):
+        api.wait_for_state("sales", "streaming")
+        check_answer("POST", "/v1/modules/{module}/throttle",
+                     api.post("/v1/modules/sales/throttle", {"why": "test", "writes_per_second": 100}).expect())
+        pg.execute("UPDATE orders SET note = 'new'")
+        wait_until(lambda: mongo.orders.find_one({"note": "new"}), 20, "the first ones")
+        assert mongo.orders.count_documents({"note": "new"}) < 500
+        api.post("/v1/modules/sales/throttle", {"why": "test", "writes_per_second": 0}).expect()
+        wait_until(lambda: mongo.orders.count_documents({"note": "new"}) == 500, 20, "all of them")
+        for body in ({"why": "x", "writes_per_second": -2}, {"why": "x", "writes_per_second": "5"}, {"why": "x"},
+                     {"writes_per_second": 5}, {"why": "", "writes_per_second": 5}, [], "{", {"why": "x" * 1001}):
+            check_answer("POST", "/v1/modules/{module}/throttle", api.post("/v1/modules/sales/throttle", body).expect(400))
+
+
+@pytest.mark.sanitize
+def test_a_verification_finds_what_differs(make, mongo):
+    with serving(make()) as (api, _):
+        api.wait_for_state("sales", "streaming")
+        mongo.orders.update_one({"_id": 7}, {"$set": {"note": "other"}})
+        check_answer("POST", "/v1/modules/{module}/verify", api.post("/v1/modules/sales/verify").expect(202))
+        result = wait_until(lambda: (v := api.get("/v1/modules/sales/verify").expect().json)["state"] == "done" and v,
+                            60, "the verification ends")
+        check_answer("GET", "/v1/modules/{module}/verify", api.get("/v1/modules/sales/verify"))
+        assert result["last"]["outcome"] == "different" and result["last"]["different"] == 1
+        assert result["last"]["differences"][0]["id"] == "7" and result["last"]["differences"][0]["path"] == "note"
+        health = check_answer("GET", "/health", api.get("/health").expect(503)).json
+        assert "1 documents that differ" in health["issues"][0]["words"]
+
+
+def test_parked_documents_are_retried_and_dropped(make, pg, mongo):
+    with serving(make()) as (api, _):
+        api.wait_for_state("sales", "streaming")
+        pg.execute(f"INSERT INTO orders VALUES (1000, {HUGE}), (1001, {HUGE})")
+        listed = wait_until(lambda: (p := api.get("/v1/parked").expect().json)["all"] == 2 and p, 20, "both are parked")
+        check_answer("GET", "/v1/parked", api.get("/v1/parked"))
+        first, second = sorted(listed["parked"], key=lambda p: p["document"])
+        assert api.get("/health").expect().json["status"] == "warn"
+        page = api.get("/v1/parked?limit=1").json
+        assert len(page["parked"]) == 1 and api.get(f"/v1/parked?limit=1&after={page['next']}").json["parked"] != page["parked"]
+        check_answer("POST", "/v1/parked/{id}/drop", api.post(f"/v1/parked/{second['id']}/drop").expect(202))
+        wait_until(lambda: api.get("/v1/parked").json["all"] == 1, 20, "the dropped one leaves the list")
+        check_answer("POST", "/v1/parked/{id}/retry", api.post(f"/v1/parked/{first['id']}/retry").expect(202))
+        wait_until(lambda: api.get("/v1/parked").json["parked"][0]["attempts"] == 2, 20, "it was tried, and refused")
+        pg.execute("UPDATE orders SET note = 'short' WHERE id = 1000")
+        wait_until(lambda: api.get("/v1/parked").json["all"] == 0, 20, "it is written")
+        assert mongo.orders.find_one({"_id": 1000})["note"] == "short"
+        check_answer("POST", "/v1/parked/{id}/retry", api.post(f"/v1/parked/{first['id']}/retry").expect(404))
+
+
+def test_roles(make):
+    program = make(tokens={"operator": OPERATOR, "viewer": VIEWER, "evaluate": EVALUATE})
+    with serving(program, token=OPERATOR) as (api, _):
+        for token, look, change, evaluate in ((OPERATOR, 200, 200, 200), (VIEWER, 200, 403, 403), (EVALUATE, 403, 403, 200),
+                                              (None, 401, 401, 401), ("wrong-0123456789", 401, 401, 401)):
+            api.token = token
+            assert api.get("/v1/status").status == look, token
+            assert api.get("/metrics").status == look, token
+            assert api.post("/v1/modules/sales/resume").status == change, token
+            assert api.post("/ofrep/v1/evaluate/flags", {}).status == evaluate, token
+            assert api.get("/health").status in (200, 503) or token == "wrong-0123456789"
+        assert not re.search(rb"0123456789", api.get("/v1/status").body)
+
+
+def test_another_site_changes_and_reads_nothing(make):
+    with serving(make()) as (api, _):
+        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
+            assert api.get("/v1/status", headers=headers).status in (403, 421), headers
+            assert api.post("/v1/modules/sales/pause", headers=headers).status in (403, 421), headers
+        assert api.module("sales")["pipeline"]["state"] != "paused"
+        page = api.get("/").expect()
+        policy = page.headers["Content-Security-Policy"]
+        assert "unsafe-inline" not in policy and "script-src" in policy or "default-src 'self'" in policy
+        assert b"<script>" not in page.body and b"onclick" not in page.body
+
+
+def test_metrics_are_of_the_table(make, pg):
+    with serving(make()) as (api, _):
+        api.wait_for_state("sales", "streaming")
+        pg.execute("UPDATE orders SET note = 'new'")
+        wait_until(lambda: b'banyan_changes_applied_total{module="sales"} 500' in api.get("/metrics").expect().body, 20,
+                   "the changes are counted")
+        text = api.get("/metrics").body.decode()
+        assert 'banyan_pipeline_state{module="sales",reason="streaming"} 1' in text
+        assert "banyan_apply_latency_seconds_bucket" in text
+        openmetrics = api.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}).expect()
+        assert openmetrics.body.rstrip().endswith(b"# EOF")
+
+
+def test_every_path_of_the_description_is_there(make):
+    """And nothing is answered that the description does not know."""
+    with serving(make()) as (api, _):
+        for template, methods in openapi()["paths"].items():
+            path = re.sub(r"\{\w+\}", "1", template)
+            for method in set(methods) & {"get", "post", "patch"}:
+                if template == "/v1/events":
+                    continue
+                answer = api.call(method.upper(), path, None if method == "get" else {})
+                assert answer.status not in (405, 501), template
+                check_answer(method, template, answer)
+            assert api.call("DELETE", path).status == 405, template
+        assert api.get("/v1/nothing").status == 404
+
+
+def test_a_port_in_use_is_named(make):
+    program = make()
+    with serving(program) as (api, _):
+        other = program.run("serve", "--state", str(program.folder / "other.db"))
+        assert other.code == 3 and api.address in other.err and "listen" in other.err
