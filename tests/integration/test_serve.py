@@ -1,6 +1,7 @@
 """The daemon: every module in one process."""
 import pytest
 
+from harness.api import listen_anywhere
 from harness.process import wait_until
 
 TABLES = """
@@ -16,6 +17,7 @@ def shop(pg, mongo, mongo_server, banyan):
     pg.execute(TABLES)
     return banyan({
         "source": {"uri": pg.uri}, "target": {"uri": mongo_server.uri(), "database": mongo.name},
+        "listen": listen_anywhere(),
         "modules": {"sales": {"collections": {"orders": {"table": "orders"}}},
                     "catalogue": {"collections": {"products": {"table": "products"}}}}})
 
