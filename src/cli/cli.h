@@ -51,6 +51,7 @@ int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_run_options;
 int cmd_serve(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_status_options;
 int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_verify_options;
 int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/status.h"
 #include "db/pg.h"
 
@@ -165,6 +166,19 @@ static void status_release(struct status *s) {
 
 /* ---- the command ---- */
 
+struct given {
+    bool health;
+};
+
+static const struct given defaults = {0};
+
+static const struct option_spec options[] = {
+    {"--health", NULL, OPTION_FLAG, NULL, offsetof(struct given, health),
+     "only what is not as it should be; exit code 1 if anything"},
+    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+
+const struct option_set cmd_status_options = {options, &defaults, sizeof defaults};
+
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err) {
     if (argc > 1)
         return err_set(err, ERR_USAGE, "status takes one module at most, so '%s' is wrong",
@@ -185,6 +199,13 @@ int cmd_status(struct cli *cli, int argc, char **argv, struct err *err) {
     if (s.pipeline_count)
         ask_source(&s, cli->conf);
     list_not_started(&s, cli->conf, module);
-    (cli->json ? status_json : status_text)(&s, &out);
-    return cli_print(&out, err);
+    const struct given *given = cli->given;
+    int64_t issues = 0;
+    if (given->health)
+        issues = status_health(&s, cli->json, &out);
+    else
+        (cli->json ? status_json : status_text)(&s, &out);
+    rc = cli_print(&out, err);
+    return rc == 0 && issues ? err_set(err, ERR_NO, "%lld things need attention", (long long)issues)
+                             : rc;
 }

@@ -25,7 +25,7 @@ static const struct command commands[] = {
      NEEDS_CONF | NEEDS_MONGO, cmd_serve, NULL},
     {"verify", "MODULE|all", "compare every document with its rows, while both change",
      NEEDS_CONF | NEEDS_MONGO, cmd_verify, &cmd_verify_options},
-    {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, NULL},
+    {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, &cmd_status_options},
     {"parked list", "", "what cannot be applied, and why", NEEDS_CONF, cmd_parked_list, NULL},
     {"parked retry", "ID|all", "have the run write parked documents again", NEEDS_CONF,
      cmd_parked_retry, NULL},

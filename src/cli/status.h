@@ -44,6 +44,9 @@ int64_t status_lag(const struct status *s, const struct state_pipeline *p);
 /* What to do about a collection that is stopped. */
 void status_next_step(const struct state_collection *c, struct buf *out);
 
+/* Lines of what needs attention, or one JSON object; returns how many. */
+int64_t status_health(const struct status *s, bool json, struct buf *out);
+
 void status_text(const struct status *s, struct buf *out);
 void status_json(const struct status *s, struct buf *out);
 

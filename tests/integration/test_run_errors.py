@@ -274,3 +274,17 @@ def test_target_errors_that_pass_are_retried(migrate, pg, failing_mongo):
         shop.catch_up()
         assert target.count_documents({}) == len(ERRORS)
         assert [len(d["kids"]) for d in client[shop.mongo.name].tree.find()] == [1] * len(ERRORS)
+
+
+def test_health_says_what_needs_attention(migrate, pg):
+    shop = migrate(FLAT, TABLE)
+    shop.snapshot()
+    result = shop.program.run("status", "--health").expect(1)
+    assert "does not run" in result.out and "need attention" in result.err
+    running = shop.start()
+    assert "as it should be" in shop.program.run("status", "--health").expect(0).out
+    pg.execute("ALTER TABLE t DROP COLUMN v; INSERT INTO t VALUES (5)")
+    wait_until(lambda: shop.program.run("status", "--health").code == 1, 20, "the stopped collection")
+    found = shop.program.run("status", "--health", "--json").expect(1)
+    assert "is stopped" in found.out and '"status":"bad"' in found.out
+    running.stop().expect(1)
