@@ -238,11 +238,23 @@ static void wait_counted(struct scene *s, const char *way, const char *outcome, 
     }
 }
 
+/* "2023-11-14T22:13:10.500Z" of the only alert in the newest post. */
+static void starts_at(struct hook *h, char out[25]) {
+    pthread_mutex_lock(&h->lock);
+    const char *at = strstr(h->body, "\"startsAt\":\"");
+    assert_non_null(at);
+    (void)snprintf(out, 25, "%s", at + 12);
+    pthread_mutex_unlock(&h->lock);
+}
+
 static void fires_once_and_resolves_once(void **state) {
     (void)state;
+    char began[25], ended[25];
     struct scene *s = begin(200, 0);
     assert_true(tell(s, OBS_ALERT_FIRED, "shop", 1));
     wait_for(&s->hook, 1, 1, 0);
+    starts_at(&s->hook, began);
+    usleep(20000);
     assert_true(tell(s, OBS_ALERT_FIRED, "shop", 1)); /* the same again: nothing */
     assert_true(tell(s, OBS_ALERT_FIRED, "other", 2));
     wait_for(&s->hook, 2, 2, 0);
@@ -250,6 +262,8 @@ static void fires_once_and_resolves_once(void **state) {
     assert_true(tell(s, OBS_ALERT_RESOLVED, "shop", 1));
     wait_for(&s->hook, 3, 2, 1);
     assert_non_null(strstr(s->hook.body, "\"status\":\"resolved\""));
+    starts_at(&s->hook, ended);
+    assert_string_equal(ended, began);
     assert_true(tell(s, OBS_ALERT_RESOLVED, "shop", 1)); /* nobody knows of it any more */
     assert_true(tell(s, OBS_ALERT_RESOLVED, "never fired", 3));
     assert_true(tell(s, OBS_ALERT_FIRED, "last", 4));

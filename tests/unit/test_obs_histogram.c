@@ -91,6 +91,21 @@ static void percentiles_are_near(void **state) {
     free(samples);
 }
 
+/* Inside one wide bucket: samples that lie evenly are found where they are. */
+static void percentiles_are_interpolated(void **state) {
+    (void)state;
+    const int64_t lower = INT64_C(1) << 30, width = INT64_C(1) << 24;
+    NEW(h);
+    for (int64_t i = 0; i < 1000; i++)
+        obs_histogram_add(h, lower + width * i / 1000);
+    for (int percent = 5; percent <= 95; percent += 15) {
+        double off = obs_histogram_percentile(h, percent) - (double)lower;
+        assert_true(off > (double)width * (percent - 1) / 100);
+        assert_true(off < (double)width * (percent + 1) / 100);
+    }
+    obs_histogram_free(h);
+}
+
 static void same(const struct obs_histogram *a, const struct obs_histogram *b) {
     assert_int_equal(obs_histogram_sum(a), obs_histogram_sum(b));
     for (unsigned i = 0; i < OBS_HISTOGRAM_BUCKETS; i++)
@@ -231,10 +246,11 @@ static void threads_lose_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets_follow_each_other), cmocka_unit_test(ends_are_held),
-        cmocka_unit_test(percentiles_are_near),      cmocka_unit_test(parts_add_up),
-        cmocka_unit_test(blobs_read_back),           cmocka_unit_test(the_longest_blob_fits),
-        cmocka_unit_test(wrong_blobs_are_refused),   cmocka_unit_test(threads_lose_nothing),
+        cmocka_unit_test(buckets_follow_each_other),    cmocka_unit_test(ends_are_held),
+        cmocka_unit_test(percentiles_are_near),         cmocka_unit_test(parts_add_up),
+        cmocka_unit_test(percentiles_are_interpolated), cmocka_unit_test(blobs_read_back),
+        cmocka_unit_test(the_longest_blob_fits),        cmocka_unit_test(wrong_blobs_are_refused),
+        cmocka_unit_test(threads_lose_nothing),
     };
     return cmocka_run_group_tests_name("obs_histogram", tests, NULL, NULL);
 }
