@@ -70,6 +70,16 @@ def test_lengths(tmp_path):
     assert code == 1 and "901 lines in the file" in out
 
 
+@pytest.mark.parametrize("body, complaint", [
+    ("    x += 1\n" * 100, "101 lines, at most 100"),
+    ("    if x > 1:\n        x -= 1\n" * 20, "21 complexity"),
+])
+def test_lengths_of_python(tmp_path, body, complaint):
+    tree(tmp_path, {"tool.py": "def f(x):\n" + body})
+    code, out = lengths(tmp_path, function(9))
+    assert code == 1 and "tool.py:1: f: " in out and complaint in out
+
+
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("call", [
     "strcpy(text, text)", "sprintf(text, text)", "strtok(text, text)", "(void)atoi(text)",
