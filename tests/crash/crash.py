@@ -12,19 +12,18 @@ failed too: all of this must be waited out.
 The seed fixes the faults, their order and the load; moments are those of the machine. The last line
 counts the faults that were survived. Exit code 1: the test failed.
 """
-import argparse
 import pathlib
 import random
 import re
 import shutil
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "property"), str(HERE.parent / "integration")]
 
-from harness.banyan import Banyan  # noqa: E402  (needs the paths above)
+from harness import trial  # noqa: E402  (needs the paths above)
+from harness.banyan import Banyan  # noqa: E402
 from harness.compare import differences  # noqa: E402
 from harness.postgres import Database, Postgres  # noqa: E402
 from harness.process import HarnessError  # noqa: E402
@@ -170,39 +169,24 @@ def run(arguments, folder, servers_folder):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = trial.parser(__doc__)
     parser.add_argument("--kills", type=int, default=5, help="how many faults")
-    parser.add_argument("--seed", type=int, help="default: a random one, which is printed")
     parser.add_argument("--long", action="store_true", help="more time between faults")
-    parser.add_argument("--keep", metavar="DIR", help="keep configurations, states and logs there")
-    arguments = parser.parse_args()
-    if arguments.seed is None:
-        arguments.seed = random.randrange(10**9)
-    return arguments
+    return trial.parse(parser)
 
 
 def main():
     arguments = parse()
-    folder = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="banyan-crash-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    # Not a private folder: the user postgres must be able to enter it.
-    servers_folder = pathlib.Path(tempfile.mkdtemp(prefix="banyan-crash-servers-"))
-    servers_folder.chmod(0o755)
     say(f"seed {arguments.seed}, {arguments.kills} faults")
-    failed = False
-    try:
-        run(arguments, folder, servers_folder)
-    except (AssertionError, HarnessError) as error:
-        failed = True
-        say(f"FAILED: {error}\nlogs: {folder}")
-    finally:
-        shutil.rmtree(servers_folder, ignore_errors=True)
-    if not failed and not arguments.keep:
-        shutil.rmtree(folder, ignore_errors=True)
-    survived = 0 if failed else arguments.kills
-    print(f"{survived} passed, {int(failed)} failed (seed {arguments.seed})")
-    sys.exit(failed)
+    with trial.Folders("crash", arguments.keep) as folders:
+        try:
+            run(arguments, folders.logs, folders.servers)
+        except (AssertionError, HarnessError) as error:
+            folders.failed = True
+            say(f"FAILED: {error}\nlogs: {folders.logs}")
+    survived = 0 if folders.failed else arguments.kills
+    print(f"{survived} passed, {int(folders.failed)} failed (seed {arguments.seed})")
+    sys.exit(folders.failed)
 
 
 if __name__ == "__main__":

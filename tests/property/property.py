@@ -12,20 +12,17 @@ History n of a run has the seed S+n, so one is repeated with --histories 1 --see
 One that fails is shrunk and kept in tests/property/failures/; all that are kept there are replayed
 first, as regression tests, unless --no-kept is given. The last line counts. Exit code 1: one failed.
 """
-import argparse
 import concurrent.futures
 import json
 import pathlib
-import random
-import shutil
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
-from harness.postgres import Postgres  # noqa: E402  (needs the path above)
+from harness import trial  # noqa: E402  (needs the path above)
+from harness.postgres import Postgres  # noqa: E402
 from harness.secantus import Secantus  # noqa: E402
 from history import generate  # noqa: E402
 from replay import replay  # noqa: E402
@@ -79,14 +76,14 @@ def load(path):
     return json.loads((path if path.exists() else FAILURES / path.name).read_text())
 
 
-def run_histories(trial, histories, arguments):
+def run_histories(tried, histories, arguments):
     """[(name, history, problem)] of those that failed."""
     failed = []
 
     def one(item):
         name, history = item
         start = time.monotonic()
-        problem = trial.run(history, name)
+        problem = tried.run(history, name)
         say(f"{'FAILED' if problem else 'ok':<7}{name}  {', '.join(history['families'])}, "
             f"{len(history['steps'])} steps, {time.monotonic() - start:.1f} s")
         return name, history, problem
@@ -98,12 +95,12 @@ def run_histories(trial, histories, arguments):
     return failed
 
 
-def report_failures(trial, failed, arguments):
+def report_failures(tried, failed, arguments):
     for name, history, problem in failed:
         say(f"\n{name} failed: {problem}")
         if arguments.replay or name.startswith("kept") or arguments.shrink_seconds == 0:
             continue
-        smaller, again = trial.shrunk(history, arguments.shrink_seconds)
+        smaller, again = tried.shrunk(history, arguments.shrink_seconds)
         path = keep_failure(smaller, again or problem)
         say(f"    {len(smaller['steps'])} of {len(history['steps'])} steps are kept in {path}\n"
             f"    {again or problem}")
@@ -119,48 +116,41 @@ def histories_of(arguments):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = trial.parser(__doc__)
     parser.add_argument("--histories", type=int, default=20)
-    parser.add_argument("--seed", type=int, help="default: a random one, which is printed")
     parser.add_argument("--long", action="store_true", help="longer histories")
-    parser.add_argument("--keep", metavar="DIR", help="keep configurations, states and logs there")
     parser.add_argument("--jobs", type=int, default=2, help="histories at a time")
     parser.add_argument("--replay", metavar="FILE", help="run a kept history")
     parser.add_argument("--times", type=int, default=1, help="how often, with --replay")
     parser.add_argument("--no-kept", action="store_true")
     parser.add_argument("--shrink-seconds", type=int, default=SHRINK_SECONDS, help="0: do not")
-    arguments = parser.parse_args()
-    if arguments.seed is None:
-        arguments.seed = random.randrange(10**9)
-    return arguments
+    return trial.parse(parser)
+
+
+def run(arguments, histories, folders):
+    """How many failed."""
+    pg = Postgres(folders.servers / "postgres")
+    mongo = Secantus(folders.servers / "secantus", memory=True)
+    try:
+        tried = Trial((pg.start(), mongo.start()), folders.logs, bool(arguments.keep))
+        failed = run_histories(tried, histories, arguments)
+        report_failures(tried, failed, arguments)
+        return len(failed)
+    finally:
+        pg.remove()
+        mongo.remove()
 
 
 def main():
     arguments = parse()
-    # Not a private folder: the user postgres must be able to enter it.
-    folder = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="banyan-property-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
-    servers_folder = pathlib.Path(tempfile.mkdtemp(prefix="banyan-property-servers-"))
-    servers_folder.chmod(0o755)
     histories = histories_of(arguments)
     say(f"seed {arguments.seed}, {len(histories)} histories")
-    pg = Postgres(servers_folder / "postgres")
-    mongo = Secantus(servers_folder / "secantus", memory=True)
-    try:
-        trial = Trial((pg.start(), mongo.start()), folder, bool(arguments.keep))
-        failed = run_histories(trial, histories, arguments)
-        report_failures(trial, failed, arguments)
-    finally:
-        pg.remove()
-        mongo.remove()
-        shutil.rmtree(servers_folder, ignore_errors=True)
-    if not arguments.keep and not failed:
-        shutil.rmtree(folder, ignore_errors=True)
-    elif failed:
-        say(f"logs: {folder}")
-    say(f"{len(histories) - len(failed)} passed, {len(failed)} failed (seed {arguments.seed})")
+    with trial.Folders("property", arguments.keep) as folders:
+        failed = run(arguments, histories, folders)
+        folders.failed = failed > 0
+    if failed:
+        say(f"logs: {folders.logs}")
+    say(f"{len(histories) - failed} passed, {failed} failed (seed {arguments.seed})")
     sys.exit(bool(failed))
 
 
