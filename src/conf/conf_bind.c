@@ -86,42 +86,33 @@ static int bind_literal(struct binder *b, const struct conf_key *key, const stru
     return 0;
 }
 
+static void describe_range(const struct conf_key *key, char *text, size_t size) {
+    if (key->kind == KIND_DURATION)
+        (void)snprintf(text, size, "a duration such as 5ms, 10s, 1m or 2h, from %s to %s",
+                       conf_duration_text(key->min).text, conf_duration_text(key->max).text);
+    else
+        (void)snprintf(text, size, "a whole number from %lld to %lld", (long long)key->min,
+                       (long long)key->max);
+}
+
 static int bind_number(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                        void *base) {
     struct span text;
     const char *shown;
     int64_t v;
     char wanted[128];
-    (void)snprintf(wanted, sizeof wanted, "a whole number from %lld to %lld", (long long)key->min,
-                   (long long)key->max);
+    describe_range(key, wanted, sizeof wanted);
     int rc = bind_literal(b, key, node, wanted, &text, &shown);
     if (rc < 0)
         return rc;
-    if (!conf_read_int(text, &v) || v < key->min || v > key->max)
+    bool is_one =
+        key->kind == KIND_DURATION ? conf_read_duration(text, &v) : conf_read_int(text, &v);
+    if (!is_one || v < key->min || v > key->max)
         return bind_error(b, node->at, "'%s' must be %s, not %.60s", key->name, wanted, shown);
     if (key->kind == KIND_INT)
         *(int *)field_at(base, key->offset) = (int)v;
     else
         *(int64_t *)field_at(base, key->offset) = v;
-    return 0;
-}
-
-static int bind_duration(struct binder *b, const struct conf_key *key, const struct tree_node *node,
-                         void *base) {
-    struct conf_duration low = conf_duration_text(key->min);
-    struct conf_duration high = conf_duration_text(key->max);
-    struct span text;
-    const char *shown;
-    int64_t us;
-    char wanted[128];
-    (void)snprintf(wanted, sizeof wanted, "a duration such as 5ms, 10s, 1m or 2h, from %s to %s",
-                   low.text, high.text);
-    int rc = bind_literal(b, key, node, wanted, &text, &shown);
-    if (rc < 0)
-        return rc;
-    if (!conf_read_duration(text, &us) || us < key->min || us > key->max)
-        return bind_error(b, node->at, "'%s' must be %s, not %.60s", key->name, wanted, shown);
-    *(int64_t *)field_at(base, key->offset) = us;
     return 0;
 }
 
@@ -314,9 +305,8 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
         return bind_words(b, key, node, field);
     case KIND_INT:
     case KIND_INT64:
-        return bind_number(b, key, node, base);
     case KIND_DURATION:
-        return bind_duration(b, key, node, base);
+        return bind_number(b, key, node, base);
     case KIND_FLAG:
         return bind_flag(b, key, node, base);
     case KIND_CHOICE:
