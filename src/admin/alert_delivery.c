@@ -113,8 +113,9 @@ static void note(struct alert_delivery *d, const struct alert_notice *notice, bo
             d->counts[way].dropped += has_way(d, (enum way)way);
     if (!e)
         return;
-    /* The end of what began has its beginning. */
-    int64_t starts_us = notice->firing ? notice->starts_us : e->notice.starts_us;
+    /* What goes on, or ends, has the beginning that it had. */
+    bool anew = notice->firing && !e->notice.firing;
+    int64_t starts_us = anew ? notice->starts_us : e->notice.starts_us;
     e->notice = *notice;
     e->notice.starts_us = starts_us;
     wake(d);
