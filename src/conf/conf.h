@@ -124,6 +124,7 @@ struct conf_mapping {
 
 struct conf_module {
     struct conf_text name;
+    struct conf_text flag; /* NULL: none; that it exists is for whoever reads the flags */
     struct conf_mapping *collections;
     size_t collection_count;
 };
@@ -208,6 +209,7 @@ struct conf_serve {
 struct conf {
     const char *file; /* as given: the prefix of every error */
     const char *state;
+    struct conf_text flags; /* the file of flags; at.line 0: the default, which need not exist */
     struct conf_serve serve;
     struct conf_alerts alerts;
     struct conf_source source;

@@ -59,7 +59,11 @@ static const struct conf_key keys[] = {
      .example = "ofrep: {listen: \"127.0.0.1:8421\", origins: [\"https://app.example\"]}",
      .help = "A second listener that only evaluates flags (and /health)."},
     LATER(SCOPE_ROOT, "gateway", 0, "the nginx in front of both sides"),
-    LATER(SCOPE_ROOT, "flags", 0, "feature flags"),
+    {SCOPE_ROOT, "flags", KIND_TEXT_AT, KEY_RELOAD, AT(conf, flags),
+     .fallback = "feature-flags.yml", .example = "flags: /etc/banyan/feature-flags.yml",
+     .help = "The file of feature flags, relative to the folder the program is started in: "
+             "feature-flags.yml, flagd's JSON, Unleash's features or LaunchDarkly's flags. The "
+             "default need not exist."},
     LATER(SCOPE_ROOT, "redis", 0, "flags shared between instances"),
     LATER(SCOPE_ROOT, "kafka", 0, "changes by way of Kafka"),
     {SCOPE_ROOT, "alerts", KIND_SECTION, 0, .child = SCOPE_ALERTS,
@@ -237,7 +241,10 @@ static const struct conf_key keys[] = {
          "The collections, each under its name, which may stand only once in the file. Not empty, "
          "no `$`, not beginning with `.` or `system.`; with the database's name at most 255 "
          "bytes."},
-    LATER(SCOPE_MODULE, "flag", 0, "the flag that decides which side answers"),
+    {SCOPE_MODULE, "flag", KIND_TEXT_AT, 0, AT(conf_module, flag), .otherwise = "none",
+     .example = "flag: products_mongodb",
+     .help = "The flag that decides, for each request, which side answers. It must be in the "
+             "file of `flags`."},
     LATER(SCOPE_MODULE, "operations", 0, "named reads and writes in both forms"),
     LATER(SCOPE_MODULE, "routes", 0, "paths of the gateway"),
     LATER(SCOPE_MODULE, "reads", 0, "who answers reads"),

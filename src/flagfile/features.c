@@ -68,7 +68,7 @@ static int need(struct reader *r, const struct tree_node *node, const char *what
 
 static int read_attribute(struct reader *r, const struct tree_node *node, const char *what,
                           struct flags_condition *c) {
-    const struct tree_node *attribute, *op, *value;
+    const struct tree_node *attribute = NULL, *op = NULL, *value = NULL;
     unsigned choice = 0;
     int rc = read_keys(r, what, node, "type attribute operator value");
     if (rc == 0)
@@ -92,7 +92,7 @@ static int read_attribute(struct reader *r, const struct tree_node *node, const 
 }
 
 static int read_custom(struct reader *r, const struct tree_node *node, struct flags_condition *c) {
-    const struct tree_node *name, *value = read_get(node, "value");
+    const struct tree_node *name = NULL, *value = read_get(node, "value");
     const char *known = NULL;
     struct buf all = {.max = 4096};
     int rc = read_keys(r, "custom", node, "type name value");
@@ -120,7 +120,7 @@ static int read_custom(struct reader *r, const struct tree_node *node, struct fl
 }
 
 static int read_window(struct reader *r, const struct tree_node *node, struct flags_window *w) {
-    const struct tree_node *start, *end;
+    const struct tree_node *start = NULL, *end = NULL;
     int64_t from = 0, to = 0;
     int rc = read_keys(r, "time_window", node, "type start_hour end_hour");
     if (rc == 0)
@@ -144,7 +144,7 @@ static int read_window(struct reader *r, const struct tree_node *node, struct fl
 }
 
 static int read_condition(struct reader *r, const struct tree_node *node, struct conditions *all) {
-    const struct tree_node *type;
+    const struct tree_node *type = NULL;
     unsigned choice = 0;
     int rc = read_kind(r, "conditions", node, TREE_MAP);
     if (rc == 0)
@@ -191,7 +191,12 @@ static int read_bucketing(struct reader *r, const struct tree_node *node, struct
     struct flags_bucketing *b = &f->bucketing;
     unsigned choice = 0;
     struct span text;
-    int rc = read_optional_text(r, node, "bucket_group", &b->group);
+    const struct tree_node *group = read_get(node, "bucket_group");
+    /* "" is a group too: Unleash's gradual strategies have it unless another is given. */
+    bool none = group && group->kind == TREE_SCALAR && group->text.len == 0;
+    int rc = group && !none ? read_text(r, "bucket_group", group, FLAGS_NAME_MAX, &b->group) : 0;
+    if (none)
+        b->group = group->text;
     if (rc == 0 && hash)
         rc = read_choice(r, "hash", hash, HASHES, &choice);
     b->hash = (enum flags_hash)choice;
@@ -313,7 +318,7 @@ static int read_switches(struct reader *r, const struct tree_node *node, struct 
 }
 
 static int read_flag(struct reader *r, const struct tree_node *node, struct flags_flag *f) {
-    const struct tree_node *name, *zone;
+    const struct tree_node *name = NULL, *zone;
     const char *zone_name = NULL;
     int rc = read_kind(r, "features", node, TREE_MAP);
     if (rc == 0)

@@ -317,7 +317,7 @@ static int read_container(struct parser *p, struct tree_node *node, char close) 
 }
 
 static int read_value(struct parser *p, const struct tree_node **ret) {
-    struct tree_node *node;
+    struct tree_node *node = NULL;
     char c = peek(p);
     int rc = new_node(p, c == '{' ? TREE_MAP : c == '[' ? TREE_LIST : TREE_SCALAR, &node);
     if (rc < 0)
