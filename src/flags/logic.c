@@ -442,7 +442,12 @@ static logic_operator *const operators[LOGIC_OP_COUNT] = {
 struct logic_value logic_node(struct logic_run *run, const struct blob_node *node) {
     if (!logic_step(run, 1))
         return null_value;
-    return operators[node->op](run, node);
+    size_t used = run->scratch_used;
+    struct logic_value v = operators[node->op](run, node);
+    /* Nothing in these points into what was built on the way. */
+    if (v.type == LOGIC_NULL || v.type == LOGIC_BOOL || v.type == LOGIC_NUMBER)
+        run->scratch_used = used;
+    return v;
 }
 
 struct logic_value logic_evaluate(struct logic_run *run, uint32_t logic) {
