@@ -1,0 +1,125 @@
+#include "http/client.h"
+#include "http/request.h"
+
+int http_url_parse(const char *url, struct http_url *ret, struct err *err) {
+    struct http_url u = {0};
+    struct span rest = span_of(url);
+    static const struct span plain = SPAN_LIT("http://"), tls = SPAN_LIT("https://");
+    u.tls = rest.len > tls.len && http_same_text(span_make(rest.ptr, tls.len), tls);
+    bool known =
+        u.tls || (rest.len > plain.len && http_same_text(span_make(rest.ptr, plain.len), plain));
+    if (!known || rest.len > HTTP_CLIENT_URL_MAX)
+        return err_set(err, ERR_CONF, "not a URL: it must begin with http:// or https://");
+    for (size_t i = 0; i < rest.len; i++) {
+        unsigned char c = (unsigned char)rest.ptr[i];
+        if (c <= ' ' || c >= 0x7f)
+            return err_set(err, ERR_CONF, "a URL must be ASCII without blanks: percent-encode it");
+    }
+    size_t scheme = u.tls ? tls.len : plain.len;
+    rest = span_make(rest.ptr + scheme, rest.len - scheme);
+    size_t end = strcspn(rest.ptr, "/?#");
+    u.authority = span_make(rest.ptr, end);
+    u.target = span_make(rest.ptr + end, strcspn(rest.ptr + end, "#"));
+    if (memchr(u.authority.ptr, '@', u.authority.len))
+        return err_set(err, ERR_CONF, "a URL with a user or a password is not accepted");
+    if (u.target.len == 0)
+        u.target = SPAN_LIT("/");
+    else if (u.target.ptr[0] != '/')
+        return err_set(err, ERR_CONF, "a URL needs a path before its query");
+    const char *bracket = memchr(u.authority.ptr, ']', u.authority.len);
+    const char *from = bracket ? bracket : u.authority.ptr;
+    const char *limit = u.authority.ptr + u.authority.len;
+    const char *colon = memchr(from, ':', (size_t)(limit - from));
+    u.host = span_make(u.authority.ptr, (size_t)((colon ? colon : limit) - u.authority.ptr));
+    u.port = colon   ? span_make(colon + 1, (size_t)(limit - colon - 1))
+             : u.tls ? SPAN_LIT("443")
+                     : SPAN_LIT("80");
+    if (u.host.len >= 2 && u.host.ptr[0] == '[' && u.host.ptr[u.host.len - 1] == ']')
+        u.host = span_make(u.host.ptr + 1, u.host.len - 2);
+    bool digits = u.port.len > 0 && u.port.len <= 5;
+    for (size_t i = 0; i < u.port.len; i++)
+        digits = digits && u.port.ptr[i] >= '0' && u.port.ptr[i] <= '9';
+    if (!digits || u.host.len == 0)
+        return err_set(err, ERR_CONF, "a URL without a host, or with a port that is no number");
+    *ret = u;
+    return 0;
+}
+
+static int wrong(const char **ret_why, const char *why) {
+    *ret_why = why;
+    return -1;
+}
+
+/* "HTTP/1.1 200 OK" */
+static int read_status(struct span line, struct http_reply *r, const char **ret_why) {
+    if (line.len < 12 || memcmp(line.ptr, "HTTP/1.", 7) != 0 || line.ptr[8] != ' ')
+        return wrong(ret_why, "the answer is no HTTP/1.1");
+    for (size_t i = 9; i < 12; i++) {
+        if (line.ptr[i] < '0' || line.ptr[i] > '9')
+            return wrong(ret_why, "the answer has no status");
+        r->status = r->status * 10 + line.ptr[i] - '0';
+    }
+    if (r->status < 100 || r->status > 599 || (line.len > 12 && line.ptr[12] != ' '))
+        return wrong(ret_why, "the answer has no status");
+    return 1;
+}
+
+static int read_field(struct span name, struct span value, struct http_reply *r,
+                      const char **ret_why) {
+    if (http_same_text(name, SPAN_LIT("transfer-encoding"))) {
+        r->chunked = http_same_text(value, SPAN_LIT("chunked"));
+        return r->chunked ? 1 : wrong(ret_why, "the answer has an encoding that is not chunked");
+    }
+    if (!http_same_text(name, SPAN_LIT("content-length")))
+        return 1;
+    uint64_t n = 0;
+    bool digits = value.len > 0 && value.len <= 18;
+    for (size_t i = 0; i < value.len && digits; i++) {
+        digits = value.ptr[i] >= '0' && value.ptr[i] <= '9';
+        n = n * 10 + (uint64_t)(value.ptr[i] - '0');
+    }
+    if (!digits || (r->has_length && r->length != n))
+        return wrong(ret_why, "the answer has no valid Content-Length");
+    r->has_length = true;
+    r->length = n;
+    return 1;
+}
+
+static struct span trimmed(const char *from, const char *to) {
+    while (from < to && (*from == ' ' || *from == '\t'))
+        from++;
+    while (from < to && (to[-1] == ' ' || to[-1] == '\t'))
+        to--;
+    return span_make(from, (size_t)(to - from));
+}
+
+int http_reply_read(struct span bytes, struct http_reply *ret, const char **ret_why) {
+    struct http_reply r = {0};
+    const char *end = bytes.len ? memmem(bytes.ptr, bytes.len, "\r\n\r\n", 4) : NULL;
+    if (!end)
+        return bytes.len > HTTP_HEAD_MAX ? wrong(ret_why, "the answer's headers are too long") : 0;
+    const char *line = bytes.ptr;
+    r.head_len = (size_t)(end - bytes.ptr) + 4;
+    for (size_t n = 0; line < end + 2; n++) {
+        const char *stop = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
+        const char *colon = memchr(line, ':', (size_t)(stop - line));
+        int rc;
+        if (n == 0)
+            rc = read_status(span_make(line, (size_t)(stop - line)), &r, ret_why);
+        else if (!colon || colon == line || *line == ' ' || *line == '\t')
+            rc = wrong(ret_why, "the answer has a line that is no header");
+        else
+            rc = read_field(span_make(line, (size_t)(colon - line)), trimmed(colon + 1, stop), &r,
+                            ret_why);
+        if (rc < 0)
+            return rc;
+        line = stop + 2;
+    }
+    if (r.status < 200 || r.status == 204 || r.status == 304) {
+        r.chunked = false;
+        r.has_length = true;
+        r.length = 0;
+    }
+    *ret = r;
+    return 1;
+}
