@@ -154,7 +154,7 @@ static int prepare_slot(struct run *run, struct repl *repl, struct state_pipelin
     if (rc < 0)
         return rc;
     if (run->options->repair_only && p->slot_state != STATE_SLOT_CREATED)
-        return err_set(err, ERR_NO, "nothing was copied yet; start banyan run %s", run->name);
+        return err_set(err, ERR_STATE, "nothing was copied yet; start banyan run %s", run->name);
     if (p->slot_state == STATE_SLOT_CREATED && !wants_new_slot(run))
         return check_slot(run, &slot, p, err);
     if (slot.exists && p->slot_state == STATE_SLOT_NONE)
@@ -331,7 +331,7 @@ static int leave_out(struct run *run, size_t i, struct err *err) {
     if (rc < 0)
         return rc;
     if (phase == STATE_COPYING)
-        return err_set(err, ERR_NO,
+        return err_set(err, ERR_STATE,
                        "collection %s is half copied, and nothing can be repaired before it is "
                        "whole; start banyan run %s, then verify again",
                        name, run->name);
