@@ -300,8 +300,8 @@ int http_head_read(struct http_head *h, struct span bytes, const char **ret_why)
     int rc = find_end(h, bytes, ret_why);
     if (rc < 0)
         return rc;
-    uint32_t line = h->line_len ? h->line_len : (uint32_t)(bytes.len < UINT32_MAX ? bytes.len : 0);
-    if (line > HTTP_LINE_MAX) {
+    /* Without its end: a CR may be among the bytes. */
+    if (h->line_len ? h->line_len > HTTP_LINE_MAX : bytes.len > HTTP_LINE_MAX + 1) {
         *ret_why = "the request line is too long";
         return -414;
     }
