@@ -54,20 +54,31 @@ static void collect_progress(const struct module_view *v, struct obs_page *page)
     obs_sample(page, METRIC_WRITES_LIMIT, v->writes_per_second, v->name);
     if (now->queue_room)
         obs_sample(page, METRIC_QUEUE_FILL, (double)now->queued / (double)now->queue_room, v->name);
-    obs_sample(page, METRIC_SNAPSHOT_COPIED, now->documents_copied, v->name);
-    if (now->documents_expected >= 0)
+    if (now->stage == PIPELINE_COPYING && now->documents_expected >= 0)
         obs_sample(page, METRIC_SNAPSHOT_EXPECTED, now->documents_expected, v->name);
     obs_sample(page, METRIC_VERIFICATION_RUNNING, v->verifying, v->name);
+    obs_sample(page, METRIC_VERIFICATION_COMPARED, v->verified_compared, v->name);
+    obs_sample(page, METRIC_VERIFICATION_DIFFERENT, v->verified_different, v->name);
+    obs_sample(page, METRIC_VERIFICATION_UNSETTLED, v->verified_unsettled, v->name);
+    for (int i = 1; i < MODULE_FAILURES; i++)
+        if (v->failures[i] > 0 || i == -ERR_UNREACHABLE)
+            obs_sample(page, METRIC_ERRORS, v->failures[i], v->name, err_code_name(-i));
 }
 
 static void collect_collections(const struct picture_module *m, struct obs_page *page) {
-    int64_t phases[STATE_STOPPED + 1] = {0};
+    int64_t phases[STATE_STOPPED + 1] = {0}, copied = 0;
     for (size_t i = 0; i < m->collection_count; i++) {
         const struct picture_collection *c = &m->collections[i];
         phases[c->stored.phase]++;
+        copied += c->stored.documents;
         obs_sample(page, METRIC_PARKED, c->parked, m->view.name, c->stored.name);
         obs_sample(page, METRIC_FANOUTS_WAITING, c->fanouts.count, m->view.name, c->stored.name);
     }
+    /* By the chunks that are done, in all runs; while copying the run knows better. */
+    const struct pipeline_progress *now = &m->view.now;
+    bool copying = now->stage == PIPELINE_COPYING && now->documents_copied > copied;
+    obs_sample(page, METRIC_SNAPSHOT_COPIED, copying ? now->documents_copied : copied,
+               m->view.name);
     for (int phase = STATE_NEW; phase <= STATE_STOPPED; phase++)
         obs_sample(page, METRIC_COLLECTIONS, phases[phase], m->view.name,
                    state_phase_name((enum state_phase)phase));

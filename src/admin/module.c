@@ -29,6 +29,7 @@ struct module {
     struct verification *verification; /* while one runs, and until the next */
 };
 
+    struct verification_counts verified;
 const char *module_state_name(enum module_state state) {
     static const char *const names[] = {"starting",  "waiting", "copying", "catching_up",
                                         "streaming", "paused",  "failed",  "stopped"};
@@ -166,6 +167,8 @@ static void wait_to_retry(struct module *m, const struct err *failure, int64_t u
     bool news = enter(m, MODULE_FAILED);
     pthread_mutex_unlock(&m->lock);
     if (news) {
+    if (failure->code < 0 && failure->code > -MODULE_FAILURES)
+        m->view.failures[-failure->code]++;
         log_event(LOG_ERROR, "module_failed", LOG_STR("module", m->config.name),
                   LOG_STR("reason", failure->text));
         tell(m);
@@ -281,6 +284,9 @@ void module_view(struct module *m, struct module_view *ret) {
 
 const struct apply_live *module_live(const struct module *m) {
     return &m->live;
+    ret->verified_compared = m->verified.compared;
+    ret->verified_different = m->verified.different;
+    ret->verified_unsettled = m->verified.unsettled;
 }
 
 /* State first: what a caller was told holds after a crash. */
@@ -349,3 +355,4 @@ int module_verify(struct module *m, const char *module, int64_t sample, struct e
     pthread_mutex_unlock(&m->lock);
     return rc;
 }
+                                         .counts = &m->verified,

@@ -29,6 +29,8 @@ enum module_state {
 };
 const char *module_state_name(enum module_state state);
 
+#define MODULE_FAILURES 16 /* more than there are codes of errors */
+
 struct module_view {
     char name[STATE_NAME_MAX]; /* module, or "all" */
     enum module_state state;
@@ -44,6 +46,10 @@ struct module_view {
     int64_t verify_done, verify_expected;
     char verify_stage[32];
     char verify_collection[STATE_NAME_MAX];
+    /* By verifications that have ended since the daemon started. */
+    int64_t verified_compared, verified_different, verified_unsettled;
+    /* Ends of the pipeline by a failure since the daemon started, by -code. */
+    int64_t failures[MODULE_FAILURES];
 };
 
 /* Called when something that people look at has changed; must return soon. */

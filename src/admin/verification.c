@@ -94,6 +94,9 @@ static void record(struct verification *v, int rc, const struct verify_totals *t
                                         .not_ready = t->not_ready,
                                         .started_us = v->started_us,
                                         .finished_us = clock_wall_us()};
+    v->config.counts->compared += t->compared;
+    v->config.counts->different += t->different + t->decoder;
+    v->config.counts->unsettled += t->unsettled;
     _cleanup_(mem_freep) char *differences = mem_strdup(buf_text(&v->differences));
     result.differences = differences;
     (void)snprintf(result.outcome, sizeof result.outcome, "%s", outcome(rc, t));

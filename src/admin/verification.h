@@ -6,11 +6,17 @@
 
 #include "admin/module.h"
 
+/* Added to when a verification ends. Any thread. */
+struct verification_counts {
+    _Atomic int64_t compared, different, unsettled;
+};
+
 struct verification_config {
     const struct conf *conf;
     struct state *state;
     const char *module; /* copied */
     int64_t sample;     /* 0: everything */
+    struct verification_counts *counts;
     module_changed_fn changed;
     void *context;
 };

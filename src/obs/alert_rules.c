@@ -17,7 +17,7 @@ static const struct {
 } references[] = {
     {"kafka_lag", OBS_RULE_GAUGE, METRIC_LAG_CHANGES, METRIC_LAG_CHANGES, false},
     {"streaming_lag", OBS_RULE_GAUGE, METRIC_LAG_SECONDS, METRIC_LAG_SECONDS, false},
-    {"error_rate", OBS_RULE_RATE, METRIC_ERRORS, METRIC_APPLY_LATENCY, false},
+    {"error_rate", OBS_RULE_RATE, METRIC_RETRIES, METRIC_APPLY_LATENCY, false},
     {"divergence_rate", OBS_RULE_RATE, METRIC_VERIFICATION_DIFFERENT, METRIC_VERIFICATION_COMPARED,
      true},
 };

@@ -53,8 +53,8 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
     X(PROCESS_PEAK, "banyan_process_peak_memory_bytes", OBS_GAUGE, "bytes", OBS_L(),               \
       "The most memory ever in use (VmHWM).")                                                      \
     X(PIPELINE_STATE, "banyan_pipeline_state", OBS_GAUGE, "", OBS_L("module", "reason"),           \
-      "1 for the state that the pipeline is in, 0 for the others: stopped, starting, copying, "    \
-      "catching_up, streaming, paused, failed.")                                                   \
+      "1 for the state that the pipeline is in, 0 for the others: starting, waiting, copying, "    \
+      "catching_up, streaming, paused, failed, stopped.")                                          \
     X(CHANGES_RECEIVED, "banyan_changes_received_total", OBS_COUNTER, "", OBS_L("module"),         \
       "Changes received from the source's log.")                                                   \
     X(CHANGES_APPLIED, "banyan_changes_applied_total", OBS_COUNTER, "", OBS_L("module"),           \
@@ -74,9 +74,9 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
     X(APPLY_LATENCY, "banyan_apply_latency_seconds", OBS_HISTOGRAM, "seconds", OBS_L("module"),    \
       "From sending a batch to its acknowledgement by the target.")                                \
     X(RETRIES, "banyan_retries_total", OBS_COUNTER, "", OBS_L("module"),                           \
-      "Attempts that were made again because source or target failed for a while.")                \
+      "Batches that the target did not take at once and that were sent again.")                    \
     X(ERRORS, "banyan_errors_total", OBS_COUNTER, "", OBS_L("module", "reason"),                   \
-      "Failures, by kind of error; those that a retry mended are counted too.")                    \
+      "Times that the pipeline ended by a failure and was started again, by kind of error.")       \
     X(PARKED, "banyan_parked_changes", OBS_GAUGE, "", OBS_L("module", "collection"),               \
       "Changes set aside because the target refused them; they wait for a person.")                \
     X(QUEUE_FILL, "banyan_queue_fill_ratio", OBS_GAUGE, "ratio", OBS_L("module"),                  \

@@ -306,18 +306,17 @@ static void rates_need_samples_and_certainty(void **state) {
     end(&s);
 }
 
-/* Failures of all kinds, against the batches that were acknowledged. */
-static void error_rate_sums_over_reasons(void **state) {
+/* Attempts that failed, against all: those and the batches that were acknowledged. */
+static void error_rate_is_of_all_attempts(void **state) {
     (void)state;
     struct obs_alert_spec from = spec("error_rate", 10);
     from.unit = OBS_UNIT_PERCENT;
     struct scene s = begin(rule(from));
     struct obs_histogram *h = obs_histogram_new();
     for (int i = 0; i < 2; i++) {
-        obs_sample(s.page, METRIC_ERRORS, i * 30, "shop", "network");
-        obs_sample(s.page, METRIC_ERRORS, i * 20, "shop", "refused");
+        obs_sample(s.page, METRIC_RETRIES, i * 50, "shop");
         obs_sample_histogram(s.page, METRIC_APPLY_LATENCY, h, "shop");
-        obs_sample(s.page, METRIC_ERRORS, 0, "other", "network");
+        obs_sample(s.page, METRIC_RETRIES, 0, "other");
         tick(&s, 5 * S);
         obs_histogram_add_many(h, 500, 150);
     }
@@ -326,6 +325,23 @@ static void error_rate_sums_over_reasons(void **state) {
     assert_string_equal(s.words, "error_rate of shop is 25 %, over 10 %");
     assert_int_equal(obs_alerts_get(s.alerts, 0)->samples, 200);
     obs_histogram_free(h);
+    end(&s);
+}
+
+/* A rate counts by module: its counters may have more labels, which are summed. */
+static void rates_sum_over_other_labels(void **state) {
+    (void)state;
+    struct obs_alert_rule r = rule(spec("error_rate", 0.1));
+    r.metric = METRIC_ERRORS;
+    struct scene s = begin(r);
+    for (int i = 0; i < 2; i++) {
+        obs_sample(s.page, METRIC_ERRORS, i * 70, "shop", "ERR_UNREACHABLE");
+        obs_sample(s.page, METRIC_ERRORS, i * 80, "shop", "ERR_WIRE");
+        tick(&s, 5 * S);
+    }
+    assert_int_equal(obs_alerts_count(s.alerts), 1);
+    assert_int_equal(obs_alerts_get(s.alerts, 0)->samples, 150);
+    assert_int_equal(s.fired, 1);
     end(&s);
 }
 
@@ -441,7 +457,8 @@ int main(void) {
         cmocka_unit_test(a_window_is_the_mean),
         cmocka_unit_test(counters_are_growth_a_second),
         cmocka_unit_test(rates_need_samples_and_certainty),
-        cmocka_unit_test(error_rate_sums_over_reasons),
+        cmocka_unit_test(error_rate_is_of_all_attempts),
+        cmocka_unit_test(rates_sum_over_other_labels),
         cmocka_unit_test(histograms_are_their_p99),
         cmocka_unit_test(a_series_that_is_gone_resolves),
         cmocka_unit_test(reloading_keeps_what_stays),
