@@ -186,13 +186,11 @@ static int compile_listed(struct compiler *c, struct blob_list *ret_list) {
     };
     size_t total = 0;
     for (size_t i = 0; i < 4; i++) {
-        if (sources[i].count > FLAGS_LISTED_MAX)
-            total = FLAGS_LISTED_MAX;
+        if (sources[i].count > FLAGS_LISTED_MAX - total)
+            return compiler_error(c, ERR_LIMIT, f->place,
+                                  "more than %d users and tenants are listed", FLAGS_LISTED_MAX);
         total += sources[i].count;
     }
-    if (total > FLAGS_LISTED_MAX)
-        return compiler_error(c, ERR_LIMIT, f->place, "more than %d users and tenants are listed",
-                              FLAGS_LISTED_MAX);
     if (total == 0)
         return 0;
     uint32_t slots = 4;

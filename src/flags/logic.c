@@ -119,16 +119,22 @@ static struct span copy_text(struct logic_run *run, const char *text) {
     return span_make(copy, len);
 }
 
-/* Items may be lists themselves: their depth is that of the nodes and of JSON, both bounded. */
+/* Items may be lists themselves, and reduce can put one into another as often as it has items. */
 static struct span join(struct logic_run *run, const struct logic_value *list) {
     struct span *parts = logic_alloc(run, list->count * sizeof *parts);
     size_t total = 0;
     if (!parts || !logic_step(run, list->count))
         return SPAN_LIT("");
+    if (run->text_depth == LOGIC_TEXT_DEPTH_MAX) {
+        logic_fail(run, FLAGS_GENERAL, "targeting builds lists that are too deep in each other");
+        return SPAN_LIT("");
+    }
+    run->text_depth++;
     for (size_t i = 0; i < list->count; i++) {
         parts[i] = logic_text(run, &list->items[i]);
         total += parts[i].len + (i > 0);
     }
+    run->text_depth--;
     char *out = logic_alloc(run, total), *at = out;
     if (!out)
         return SPAN_LIT("");

@@ -57,7 +57,7 @@ enum logic_op {
         LOGIC_OP_COUNT
 };
 
-enum { LOGIC_STEPS_MAX = 200000, LOGIC_SCRATCH = 16384 };
+enum { LOGIC_STEPS_MAX = 200000, LOGIC_SCRATCH = 16384, LOGIC_TEXT_DEPTH_MAX = 100 };
 
 /* Whether the operator may have so many arguments. */
 bool logic_takes(enum logic_op op, uint32_t arguments);
@@ -89,6 +89,7 @@ struct logic_run {
     char *scratch;
     size_t scratch_len, scratch_used;
     unsigned steps;
+    unsigned text_depth;    /* lists in lists, while they are written as text */
     enum flags_error error; /* the first; later operations give null */
     const char *detail;
     int32_t variant; /* for evaluate.c */

@@ -493,6 +493,30 @@ static void work_and_memory_are_bounded(void **state) {
     assert_non_null(strstr(r.detail, "steps"));
 }
 
+/* A list in a list in a list ...: written as text by recursion, so its depth has an end. */
+static void lists_in_lists_are_bounded(void **state) {
+    (void)state;
+    static char list[4000], scratch[1 << 20];
+    size_t n = 0;
+    for (int i = 0; i < 1000; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%c%d", i ? ',' : '[', i % 10);
+    list[n++] = ']';
+    struct flags_attribute a = {S("x"), {.type = FLAGS_JSON, .text = span_make(list, n)}};
+    struct flags_context context = {.user_attributes = &a,
+                                    .user_attribute_count = 1,
+                                    .scratch = scratch,
+                                    .scratch_len = sizeof scratch};
+    struct flags_result r = evaluate("{\"cat\":[{\"reduce\":[{\"var\":\"x\"},[{\"var\":"
+                                     "\"accumulator\"}],\"on\"]}]}",
+                                     &context);
+    assert_int_equal(r.error, FLAGS_GENERAL);
+    assert_non_null(strstr(r.detail, "too deep"));
+    a.value.text = S("[1,2,3,4,5,6,7,8,9]");
+    r = evaluate("{\"cat\":[{\"reduce\":[{\"var\":\"x\"},[{\"var\":\"accumulator\"}],\"on\"]}]}",
+                 &context);
+    assert_true(r.error == FLAGS_OK && r.on);
+}
+
 static void wrong_targeting_is_refused(void **state) {
     (void)state;
     static const struct {
@@ -569,6 +593,7 @@ int main(void) {
         cmocka_unit_test(the_result_names_a_variant),
         cmocka_unit_test(bad_json_in_the_context_is_its_fault),
         cmocka_unit_test(work_and_memory_are_bounded),
+        cmocka_unit_test(lists_in_lists_are_bounded),
         cmocka_unit_test(wrong_targeting_is_refused),
         cmocka_unit_test(depth_and_size_are_limited),
     };
