@@ -41,34 +41,57 @@ static int run_it(struct session *s, struct err *err) {
     return rc < 0 ? rc : pipeline_run(s->conf, s->state, &options, err);
 }
 
-static int wait_for_run(struct session *s, int64_t asked, struct err *err) {
+/* What was asked, and without a run what waits in the log as well. */
+static int have_written(struct session *s, int64_t asked, struct err *err) {
     for (;;) {
         int64_t open = 0;
         bool live = false;
         char holder[STATE_HOLDER_MAX];
-        int rc = state_request_count(s->state, s->stored.pipeline, &open, err);
+        int rc = state_lock_peek(state_path(s->state), s->stored.pipeline, &live, holder, err);
+        if (rc == 0 && !live)
+            return run_it(s, err);
         if (rc == 0)
-            rc = state_lock_peek(state_path(s->state), s->stored.pipeline, &live, holder, err);
+            rc = state_request_count(s->state, s->stored.pipeline, &open, err);
         if (rc < 0 || open == 0)
             return rc;
-        if (!live)
-            return run_it(s, err);
         session_progress(s, VERIFY_REPAIRING, asked - open, asked);
         if (stop_wait(POLL_US))
             return err_set(err, ERR_STOPPED, "asked to stop");
     }
 }
 
-/* What was repaired is compared anew, and now reported if it still differs. */
+static bool is_open_question(const struct candidate *c) {
+    return c->verdict == VERDICT_REAL || c->verdict == VERDICT_UNSETTLED;
+}
+
+static size_t reopen(struct session *s) {
+    size_t count = 0;
+    for (size_t i = 0; i < s->candidates.count; i++)
+        if (is_open_question(&s->candidates.items[i])) {
+            s->candidates.items[i].verdict = VERDICT_OPEN;
+            s->candidates.items[i].rounds = (struct rounds){0};
+            count++;
+        }
+    return count;
+}
+
+/* Whether an unsettled one differs shows when what waits in the log is written. */
+static int settle_unsettled(struct session *s, struct err *err) {
+    bool any = false;
+    for (size_t i = 0; i < s->candidates.count && !any; i++)
+        any = s->candidates.items[i].verdict == VERDICT_UNSETTLED;
+    int rc = any ? have_written(s, 0, err) : 0;
+    if (rc < 0 || !any)
+        return rc;
+    (void)reopen(s);
+    return settle_all(s, err);
+}
+
+/* What was repaired, or still is unsettled, is compared anew, and now reported if it differs. */
 static int look_again(struct session *s, int64_t asked, struct err *err) {
     struct verify_options plain = *s->options;
     const struct verify_options *before = s->options;
     int64_t real = 0;
-    for (size_t i = 0; i < s->candidates.count; i++)
-        if (s->candidates.items[i].verdict == VERDICT_REAL) {
-            s->candidates.items[i].verdict = VERDICT_OPEN;
-            s->candidates.items[i].rounds = (struct rounds){0};
-        }
     plain.repair = false;
     s->options = &plain;
     int rc = settle_all(s, err);
@@ -80,13 +103,13 @@ static int look_again(struct session *s, int64_t asked, struct err *err) {
 }
 
 int repair_all(struct session *s, struct err *err) {
-    int64_t asked = 0, real = 0;
-    for (size_t i = 0; i < s->candidates.count; i++)
-        real += s->candidates.items[i].verdict == VERDICT_REAL;
-    if (real == 0)
-        return 0;
-    int rc = ask(s, &asked, err);
+    int64_t asked = 0;
+    int rc = settle_unsettled(s, err);
     if (rc == 0)
-        rc = wait_for_run(s, asked, err);
-    return rc < 0 ? rc : look_again(s, asked, err);
+        rc = ask(s, &asked, err);
+    if (rc == 0 && asked)
+        rc = have_written(s, asked, err);
+    if (rc < 0 || reopen(s) == 0)
+        return rc;
+    return look_again(s, asked, err);
 }
