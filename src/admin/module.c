@@ -27,9 +27,9 @@ struct module {
     struct stop_scope *scope; /* while the pipeline runs */
     struct module_view view;
     struct verification *verification; /* while one runs, and until the next */
+    struct verification_counts verified;
 };
 
-    struct verification_counts verified;
 const char *module_state_name(enum module_state state) {
     static const char *const names[] = {"starting",  "waiting", "copying", "catching_up",
                                         "streaming", "paused",  "failed",  "stopped"};
@@ -164,11 +164,11 @@ static void wait_to_retry(struct module *m, const struct err *failure, int64_t u
     pthread_mutex_lock(&m->lock);
     (void)snprintf(m->view.error, sizeof m->view.error, "%s", failure->text);
     m->view.retry_us = clock_mono_us() + us;
+    if (failure->code < 0 && failure->code > -MODULE_FAILURES)
+        m->view.failures[-failure->code]++;
     bool news = enter(m, MODULE_FAILED);
     pthread_mutex_unlock(&m->lock);
     if (news) {
-    if (failure->code < 0 && failure->code > -MODULE_FAILURES)
-        m->view.failures[-failure->code]++;
         log_event(LOG_ERROR, "module_failed", LOG_STR("module", m->config.name),
                   LOG_STR("reason", failure->text));
         tell(m);
@@ -277,6 +277,9 @@ void module_free(struct module *m) {
 void module_view(struct module *m, struct module_view *ret) {
     pthread_mutex_lock(&m->lock);
     *ret = m->view;
+    ret->verified_compared = m->verified.compared;
+    ret->verified_different = m->verified.different;
+    ret->verified_unsettled = m->verified.unsettled;
     if (m->verification)
         verification_view(m->verification, ret);
     pthread_mutex_unlock(&m->lock);
@@ -284,9 +287,6 @@ void module_view(struct module *m, struct module_view *ret) {
 
 const struct apply_live *module_live(const struct module *m) {
     return &m->live;
-    ret->verified_compared = m->verified.compared;
-    ret->verified_different = m->verified.different;
-    ret->verified_unsettled = m->verified.unsettled;
 }
 
 /* State first: what a caller was told holds after a crash. */
@@ -339,6 +339,7 @@ int module_verify(struct module *m, const char *module, int64_t sample, struct e
                                          .state = m->config.state,
                                          .module = module,
                                          .sample = sample,
+                                         .counts = &m->verified,
                                          .changed = m->config.changed,
                                          .context = m->config.context};
     int rc = 0;
@@ -355,4 +356,3 @@ int module_verify(struct module *m, const char *module, int64_t sample, struct e
     pthread_mutex_unlock(&m->lock);
     return rc;
 }
-                                         .counts = &m->verified,
