@@ -84,6 +84,7 @@ def test_a_mistake_is_one_line_with_a_way_out(program, line):
         assert word in text, text
 
 
+@pytest.mark.sanitize
 @pytest.mark.parametrize("line", MISTAKES)
 def test_with_json_it_is_an_object(program, line):
     code, _ = MISTAKES[line]
