@@ -1,6 +1,8 @@
 /* A document that does not say what its rows say, whoever decoded them. */
 #include "verify/backcheck.h"
 
+#include "verify/session.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,6 +152,80 @@ static void a_field_that_was_left_out_is_found(void **state) {
     assert_string_equal(f->path, "name");
 }
 
+/* ---- what becomes of a finding ---- */
+
+struct told {
+    int count;
+    char kind[16], path[16], id[8];
+};
+
+static int tell(void *context, const struct verify_difference *d, struct err *err) {
+    struct told *told = context;
+    (void)err;
+    told->count++;
+    (void)snprintf(told->kind, sizeof told->kind, "%s", d->kind);
+    (void)snprintf(told->path, sizeof told->path, "%s", d->path);
+    (void)snprintf(told->id, sizeof told->id, "%s", d->id);
+    return 0;
+}
+
+static int tell_nobody(void *context, const struct verify_difference *d, struct err *err) {
+    (void)context;
+    (void)d;
+    return err_set(err, ERR_STATE, "no space left");
+}
+
+/* The row (1, 'ada') without items as a document that says "eve". */
+static int check_decoder(struct fixture *f, struct verify_options *options, int64_t *ret_count,
+                         struct err *err) {
+    struct span values[] = {SPAN_LIT("1"), SPAN_LIT("ada")};
+    const struct map_row *children[] = {NULL};
+    struct map_row row = {.values = values, .children = children};
+    bson_t *identity = BCON_NEW("_id", BCON_INT64(1));
+    bson_t *document = BCON_NEW("_id", BCON_INT64(1), "synced", BCON_DATE_TIME(5), "name", "eve",
+                                "items", "[", "]");
+    struct session s = {.options = options, .c = &f->collection};
+    struct assembled doc = {.identity = span_make(bson_get_data(identity), identity->len),
+                            .document = span_make(bson_get_data(document), document->len),
+                            .row = &row};
+    int rc = decoder_check(&s, &doc, err);
+    *ret_count = s.decoder;
+    bson_destroy(identity);
+    bson_destroy(document);
+    return rc;
+}
+
+static void a_finding_is_told_and_counted(void **state) {
+    struct told told = {0};
+    struct verify_options options = {.difference = tell, .context = &told};
+    struct err err = {0};
+    int64_t count = 0;
+    assert_int_equal(check_decoder(*state, &options, &count, &err), 0);
+    assert_int_equal(count, 1);
+    assert_int_equal(told.count, 1);
+    assert_string_equal(told.kind, "decoder");
+    assert_string_equal(told.path, "name");
+    assert_string_equal(told.id, "1");
+}
+
+/* The report's full disk was ignored here, and the finding only counted. */
+static void a_finding_that_cannot_be_told_is_an_error(void **state) {
+    struct verify_options options = {.difference = tell_nobody};
+    struct err err = {0};
+    int64_t count = 0;
+    assert_int_equal(check_decoder(*state, &options, &count, &err), ERR_STATE);
+    assert_string_equal(err.text, "no space left");
+}
+
+static void keys_are_no_matter_of_decoders(void **state) {
+    struct told told = {0};
+    struct verify_options options = {.difference = tell, .context = &told, .keys_only = true};
+    struct err err = {0};
+    int64_t count = 0;
+    assert_int_equal(check_decoder(*state, &options, &count, &err), 0);
+    assert_int_equal(told.count + count, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_right_document_has_no_finding, set_up),
@@ -158,6 +234,9 @@ int main(void) {
         cmocka_unit_test_setup(null_is_not_the_empty_text, set_up),
         cmocka_unit_test_setup(a_number_as_text_is_found, set_up),
         cmocka_unit_test_setup(a_field_that_was_left_out_is_found, set_up),
+        cmocka_unit_test_setup(a_finding_is_told_and_counted, set_up),
+        cmocka_unit_test_setup(a_finding_that_cannot_be_told_is_an_error, set_up),
+        cmocka_unit_test_setup(keys_are_no_matter_of_decoders, set_up),
     };
     return cmocka_run_group_tests_name("verify_backcheck", tests, NULL, NULL);
 }
