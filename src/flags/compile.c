@@ -4,6 +4,9 @@
 #include "flags/compiler.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static const char padding[8];
 
