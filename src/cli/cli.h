@@ -41,8 +41,24 @@ struct command {
     const struct option_set *options; /* NULL: none of its own */
 };
 
+int cmd_audit(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_audit_options;
 int cmd_config_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_config_show(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_flags_check(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_flags_check_options;
+int cmd_flags_eval(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_flags_eval_options;
+int cmd_flags_import(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_flags_import_options;
+int cmd_flags_list(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_flags_list_options;
+int cmd_flags_off(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_flags_on(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_flags_reset(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_flags_change_options; /* of the three */
+int cmd_flags_set(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_flags_set_options;
 int cmd_metrics_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_retry(struct cli *cli, int argc, char **argv, struct err *err);

@@ -54,6 +54,15 @@ static int read_number(const struct option_spec *o, const char *value, int64_t *
     return 0;
 }
 
+static int add_to_list(const struct option_spec *o, const char *value, struct option_list *list,
+                       struct err *err) {
+    if (list->count == OPTION_LIST_MAX)
+        return err_set(err, ERR_USAGE, "option %s is given more than %d times", o->name,
+                       OPTION_LIST_MAX);
+    list->items[list->count++] = value;
+    return 0;
+}
+
 static int set(const struct option_spec *o, const char *value, void *values, struct err *err) {
     int64_t number = 0;
     int rc = o->kind == OPTION_NUMBER ? read_number(o, value, &number, err) : 0;
@@ -70,6 +79,8 @@ static int set(const struct option_spec *o, const char *value, void *values, str
     case OPTION_NUMBER:
         *(int64_t *)target = number;
         return 0;
+    case OPTION_LIST:
+        return add_to_list(o, value, target, err);
     }
     return 0;
 }

@@ -11,14 +11,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER };
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_NUMBER, OPTION_LIST };
+
+/* An option that may be given more than once. */
+#define OPTION_LIST_MAX 100
+struct option_list {
+    const char *items[OPTION_LIST_MAX];
+    size_t count;
+};
 
 struct option_spec {
     const char *name;      /* "--state"; NULL ends a table */
     const char *shorthand; /* "-c", or NULL */
     enum option_kind kind;
     const char *argument; /* "FILE", for the help */
-    size_t offset;        /* of a bool, const char * or int64_t in the struct of values */
+    size_t offset; /* of a bool, const char *, int64_t or option_list in the struct of values */
     const char *help;
 };
 

@@ -140,7 +140,8 @@ static const struct flags_node *one_value(struct launchdarkly *l, const struct c
                    {"greaterThanOrEqual", ">="},
                    {NULL, NULL}};
     struct reader *r = l->r;
-    const struct flags_node *item = logic_var(r, SPAN_LIT("")), *literal = logic_literal(r, value);
+    const struct flags_node *item = node_of_var(r, SPAN_LIT("")),
+                            *literal = node_of_literal(r, value);
     double number;
     for (size_t i = 0; numbers[i].name; i++) {
         if (!span_is(c->op, numbers[i].name))
@@ -150,26 +151,27 @@ static const struct flags_node *one_value(struct launchdarkly *l, const struct c
             return NULL;
         }
         /* A number only: {"+": x} of text is not x. */
-        return logic_op(r, "and", 2,
-                        logic_op(r, "===", 2, logic_op(r, "+", 1, item, NULL, NULL), item, NULL),
-                        logic_op(r, numbers[i].op, 2, item, literal, NULL), NULL);
+        return node_of_op(
+            r, "and", 2,
+            node_of_op(r, "===", 2, node_of_op(r, "+", 1, item, NULL, NULL), item, NULL),
+            node_of_op(r, numbers[i].op, 2, item, literal, NULL), NULL);
     }
     if (span_is(c->op, "in"))
-        return logic_op(r, "===", 2, item, literal, NULL);
+        return node_of_op(r, "===", 2, item, literal, NULL);
     const struct flags_node *text =
-        logic_op(r, "===", 2, logic_op(r, "cat", 1, item, NULL, NULL), item, NULL);
+        node_of_op(r, "===", 2, node_of_op(r, "cat", 1, item, NULL, NULL), item, NULL);
     const struct flags_node *holds = NULL;
     if (value->plain || value->kind != TREE_SCALAR) {
         (void)read_fail(r, value->at, "%s needs text", c->op.ptr);
         return NULL;
     }
     if (span_is(c->op, "contains"))
-        holds = logic_op(r, "in", 2, literal, item, NULL);
+        holds = node_of_op(r, "in", 2, literal, item, NULL);
     else if (span_is(c->op, "startsWith"))
-        holds = logic_op(r, "starts_with", 2, item, literal, NULL);
+        holds = node_of_op(r, "starts_with", 2, item, literal, NULL);
     else if (span_is(c->op, "endsWith"))
-        holds = logic_op(r, "ends_with", 2, item, literal, NULL);
-    return logic_op(r, "and", 2, text, holds, NULL);
+        holds = node_of_op(r, "ends_with", 2, item, literal, NULL);
+    return node_of_op(r, "and", 2, text, holds, NULL);
 }
 
 static bool known_op(struct span op) {
@@ -190,13 +192,13 @@ static const struct flags_node *any_value(struct launchdarkly *l, const struct c
     if (!items)
         return NULL;
     for (const struct tree_entry *e = c->values->first; e; e = e->next, n++) {
-        items[n] = in ? logic_literal(l->r, e->value) : one_value(l, c, e->value);
+        items[n] = in ? node_of_literal(l->r, e->value) : one_value(l, c, e->value);
         if (!items[n])
             return NULL;
     }
-    return in ? logic_op(l->r, "in", 2, logic_var(l->r, SPAN_LIT("")), logic_list(l->r, items, n),
-                         NULL)
-              : logic_many(l->r, "or", items, n);
+    return in ? node_of_op(l->r, "in", 2, node_of_var(l->r, SPAN_LIT("")),
+                           node_of_list(l->r, items, n), NULL)
+              : node_of_many(l->r, "or", items, n);
 }
 
 static int read_clause(struct launchdarkly *l, const struct tree_node *node,
@@ -227,11 +229,11 @@ static int read_clause(struct launchdarkly *l, const struct tree_node *node,
         return rc;
     /* An attribute may be a list, of which one item is enough; merge makes a list of anything. A
      * missing one says no, with `negate` too. */
-    const struct flags_node *var = logic_var(l->r, path);
-    const struct flags_node *some = logic_op(
-        l->r, "some", 2, logic_op(l->r, "merge", 1, var, NULL, NULL), any_value(l, &c), NULL);
-    const struct flags_node *there = logic_op(l->r, "!==", 2, var, logic_null(l->r), NULL);
-    *ret = logic_op(l->r, "and", 2, there, negate ? logic_not(l->r, some) : some, NULL);
+    const struct flags_node *var = node_of_var(l->r, path);
+    const struct flags_node *some = node_of_op(
+        l->r, "some", 2, node_of_op(l->r, "merge", 1, var, NULL, NULL), any_value(l, &c), NULL);
+    const struct flags_node *there = node_of_op(l->r, "!==", 2, var, node_of_null(l->r), NULL);
+    *ret = node_of_op(l->r, "and", 2, there, negate ? node_of_not(l->r, some) : some, NULL);
     return *ret ? 0 : ERR_CONF;
 }
 
@@ -332,7 +334,7 @@ static int read_rules(struct launchdarkly *l) {
         for (const struct tree_entry *c = clauses ? clauses->first : NULL; rc == 0 && c;
              c = c->next)
             rc = read_clause(l, c->value, &items[n++]);
-        if (rc == 0 && n > 0 && !(rule.when = logic_many(l->r, "and", items, n)))
+        if (rc == 0 && n > 0 && !(rule.when = node_of_many(l->r, "and", items, n)))
             rc = ERR_CONF;
         if (rc == 0)
             rc = push_rule(l, e->value->at, &rule);
@@ -355,9 +357,9 @@ static int target_rule(struct launchdarkly *l, const struct tree_node *node, str
     if (!items)
         return ERR_CONF;
     for (size_t i = 0; i < count; i++)
-        items[i] = logic_text(l->r, values[i]);
-    rule.when =
-        logic_op(l->r, "in", 2, logic_var(l->r, LOGIC_USER), logic_list(l->r, items, count), NULL);
+        items[i] = node_of_text(l->r, values[i]);
+    rule.when = node_of_op(l->r, "in", 2, node_of_var(l->r, LOGIC_USER),
+                           node_of_list(l->r, items, count), NULL);
     return rule.when ? push_rule(l, node->at, &rule) : ERR_CONF;
 }
 

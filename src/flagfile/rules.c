@@ -7,26 +7,26 @@ static struct flags_node *node_of(struct reader *r, enum flags_node_type type) {
     return n;
 }
 
-const struct flags_node *logic_null(struct reader *r) {
+const struct flags_node *node_of_null(struct reader *r) {
     return node_of(r, FLAGS_NODE_NULL);
 }
 
-const struct flags_node *logic_text(struct reader *r, struct span text) {
+const struct flags_node *node_of_text(struct reader *r, struct span text) {
     struct flags_node *n = node_of(r, FLAGS_NODE_STRING);
     if (n)
         n->text = text;
     return n;
 }
 
-const struct flags_node *logic_number(struct reader *r, double number) {
+const struct flags_node *node_of_number(struct reader *r, double number) {
     struct flags_node *n = node_of(r, FLAGS_NODE_NUMBER);
     if (n)
         n->number = number;
     return n;
 }
 
-const struct flags_node *logic_list(struct reader *r, const struct flags_node *const *items,
-                                    size_t count) {
+const struct flags_node *node_of_list(struct reader *r, const struct flags_node *const *items,
+                                      size_t count) {
     struct flags_node *n = node_of(r, FLAGS_NODE_LIST);
     struct flags_member *in = read_alloc(r, count, sizeof *in);
     if (!n || !in)
@@ -53,27 +53,27 @@ static const struct flags_node *operation(struct reader *r, const char *op,
     return n;
 }
 
-const struct flags_node *logic_var(struct reader *r, struct span name) {
-    return operation(r, "var", logic_text(r, name));
+const struct flags_node *node_of_var(struct reader *r, struct span name) {
+    return operation(r, "var", node_of_text(r, name));
 }
 
-const struct flags_node *logic_op(struct reader *r, const char *op, size_t count,
-                                  const struct flags_node *a, const struct flags_node *b,
-                                  const struct flags_node *c) {
+const struct flags_node *node_of_op(struct reader *r, const char *op, size_t count,
+                                    const struct flags_node *a, const struct flags_node *b,
+                                    const struct flags_node *c) {
     const struct flags_node *items[] = {a, b, c};
-    return operation(r, op, logic_list(r, items, count));
+    return operation(r, op, node_of_list(r, items, count));
 }
 
-const struct flags_node *logic_many(struct reader *r, const char *op,
-                                    const struct flags_node *const *items, size_t count) {
-    return count == 1 ? items[0] : operation(r, op, logic_list(r, items, count));
+const struct flags_node *node_of_many(struct reader *r, const char *op,
+                                      const struct flags_node *const *items, size_t count) {
+    return count == 1 ? items[0] : operation(r, op, node_of_list(r, items, count));
 }
 
-const struct flags_node *logic_not(struct reader *r, const struct flags_node *node) {
-    return logic_op(r, "!", 1, node, NULL, NULL);
+const struct flags_node *node_of_not(struct reader *r, const struct flags_node *node) {
+    return node_of_op(r, "!", 1, node, NULL, NULL);
 }
 
-const struct flags_node *logic_literal(struct reader *r, const struct tree_node *node) {
+const struct flags_node *node_of_literal(struct reader *r, const struct tree_node *node) {
     struct flags_value v;
     struct flags_node *n = node_of(r, FLAGS_NODE_NULL);
     if (!n || read_value(r, node, &v) < 0)

@@ -11,21 +11,21 @@
 /* The one who is asked for: flagd's name for the user. */
 #define LOGIC_USER SPAN_LIT("targetingKey")
 
-const struct flags_node *logic_null(struct reader *r);
-const struct flags_node *logic_text(struct reader *r, struct span text);
-const struct flags_node *logic_number(struct reader *r, double number);
-const struct flags_node *logic_var(struct reader *r, struct span name);
+const struct flags_node *node_of_null(struct reader *r);
+const struct flags_node *node_of_text(struct reader *r, struct span text);
+const struct flags_node *node_of_number(struct reader *r, double number);
+const struct flags_node *node_of_var(struct reader *r, struct span name);
 /* {"op": [a, b, ...]} with 1 to 3 arguments; the last ones may be absent (count). */
-const struct flags_node *logic_op(struct reader *r, const char *op, size_t count,
-                                  const struct flags_node *a, const struct flags_node *b,
-                                  const struct flags_node *c);
-const struct flags_node *logic_list(struct reader *r, const struct flags_node *const *items,
-                                    size_t count);
+const struct flags_node *node_of_op(struct reader *r, const char *op, size_t count,
+                                    const struct flags_node *a, const struct flags_node *b,
+                                    const struct flags_node *c);
+const struct flags_node *node_of_list(struct reader *r, const struct flags_node *const *items,
+                                      size_t count);
 /* {"op": [items...]}; with one item the item itself, for "and" and "or". */
-const struct flags_node *logic_many(struct reader *r, const char *op,
-                                    const struct flags_node *const *items, size_t count);
-const struct flags_node *logic_not(struct reader *r, const struct flags_node *node);
+const struct flags_node *node_of_many(struct reader *r, const char *op,
+                                      const struct flags_node *const *items, size_t count);
+const struct flags_node *node_of_not(struct reader *r, const struct flags_node *node);
 /* A node of the file as it is. */
-const struct flags_node *logic_literal(struct reader *r, const struct tree_node *node);
+const struct flags_node *node_of_literal(struct reader *r, const struct tree_node *node);
 
 #endif

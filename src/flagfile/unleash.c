@@ -42,7 +42,7 @@ static int attribute_name(struct reader *r, const struct tree_node *node, struct
 }
 
 static const struct flags_node *context_var(struct reader *r, struct span name) {
-    return logic_var(r, span_is(name, "userId") ? LOGIC_USER : name);
+    return node_of_var(r, span_is(name, "userId") ? LOGIC_USER : name);
 }
 
 /* What is in the file as text or as number: "50", 50. */
@@ -63,8 +63,8 @@ static const struct flags_node *in_values(struct reader *r, struct span name,
     if (!items)
         return NULL;
     for (size_t i = 0; i < count; i++)
-        items[i] = logic_text(r, values[i]);
-    return logic_op(r, "in", 2, context_var(r, name), logic_list(r, items, count), NULL);
+        items[i] = node_of_text(r, values[i]);
+    return node_of_op(r, "in", 2, context_var(r, name), node_of_list(r, items, count), NULL);
 }
 
 /* ---- constraints ---- */
@@ -82,8 +82,8 @@ static int cannot_keep(struct reader *r, const struct constraint *c, const char 
 }
 
 static const struct flags_node *is_text(struct reader *r, struct span name) {
-    return logic_op(r, "===", 2, logic_op(r, "cat", 1, context_var(r, name), NULL, NULL),
-                    context_var(r, name), NULL);
+    return node_of_op(r, "===", 2, node_of_op(r, "cat", 1, context_var(r, name), NULL, NULL),
+                      context_var(r, name), NULL);
 }
 
 static const struct flags_node *text_operator(struct reader *r, const struct constraint *c) {
@@ -95,13 +95,13 @@ static const struct flags_node *text_operator(struct reader *r, const struct con
     if (!items)
         return NULL;
     for (size_t i = 0; i < c->value_count; i++) {
-        const struct flags_node *value = logic_text(r, c->values[i]);
+        const struct flags_node *value = node_of_text(r, c->values[i]);
         const struct flags_node *var = context_var(r, c->name);
-        items[i] =
-            contains ? logic_op(r, op, 2, value, var, NULL) : logic_op(r, op, 2, var, value, NULL);
+        items[i] = contains ? node_of_op(r, op, 2, value, var, NULL)
+                            : node_of_op(r, op, 2, var, value, NULL);
     }
-    return logic_op(r, "and", 2, is_text(r, c->name), logic_many(r, "or", items, c->value_count),
-                    NULL);
+    return node_of_op(r, "and", 2, is_text(r, c->name),
+                      node_of_many(r, "or", items, c->value_count), NULL);
 }
 
 static const struct flags_node *number_operator(struct reader *r, const struct constraint *c,
@@ -115,9 +115,9 @@ static const struct flags_node *number_operator(struct reader *r, const struct c
         (void)read_fail(r, c->node->at, "constraint %s needs a number as 'value'", c->op.ptr);
         return NULL;
     }
-    return logic_op(
-        r, "and", 2, logic_op(r, "!==", 2, context_var(r, c->name), logic_null(r), NULL),
-        logic_op(r, op, 2, context_var(r, c->name), logic_number(r, number), NULL), NULL);
+    return node_of_op(
+        r, "and", 2, node_of_op(r, "!==", 2, context_var(r, c->name), node_of_null(r), NULL),
+        node_of_op(r, op, 2, context_var(r, c->name), node_of_number(r, number), NULL), NULL);
 }
 
 /* "2027-01-31T12:00:00Z", with or without a fraction that is 0. */
@@ -160,8 +160,8 @@ static const struct flags_node *date_operator(struct reader *r, const struct con
                         "constraint %s needs a 'value' such as 2027-01-31T12:00:00Z", c->op.ptr);
         return NULL;
     }
-    return logic_op(r, after ? ">=" : "<", 2, logic_var(r, SPAN_LIT("$flagd.timestamp")),
-                    logic_number(r, (double)seconds), NULL);
+    return node_of_op(r, after ? ">=" : "<", 2, node_of_var(r, SPAN_LIT("$flagd.timestamp")),
+                      node_of_number(r, (double)seconds), NULL);
 }
 
 static const struct flags_node *constraint_operator(struct reader *r, const struct constraint *c) {
@@ -172,7 +172,7 @@ static const struct flags_node *constraint_operator(struct reader *r, const stru
     bool in = span_is(c->op, "IN"), not_in = span_is(c->op, "NOT_IN");
     if (in || not_in) {
         const struct flags_node *found = in_values(r, c->name, c->values, c->value_count);
-        return in ? found : logic_not(r, found);
+        return in ? found : node_of_not(r, found);
     }
     for (size_t i = 0; numbers[i].name; i++)
         if (span_is(c->op, numbers[i].name))
@@ -216,7 +216,7 @@ static int read_constraint(struct reader *r, const struct tree_node *node,
     if (rc < 0)
         return rc;
     const struct flags_node *made = constraint_operator(r, &c);
-    *ret = inverted && made ? logic_not(r, made) : made;
+    *ret = inverted && made ? node_of_not(r, made) : made;
     return *ret ? 0 : ERR_CONF;
 }
 
@@ -372,7 +372,7 @@ static int push_overrides(struct unleash *u, const struct tree_node *variant, st
         if (rc < 0)
             return rc;
         const struct flags_node *in = in_values(u->r, attribute, texts, count);
-        r.when = rule->when ? logic_op(u->r, "and", 2, rule->when, in, NULL) : in;
+        r.when = rule->when ? node_of_op(u->r, "and", 2, rule->when, in, NULL) : in;
         r.variant = name;
         rc = r.when ? push_rule(u, e->value->at, &r) : ERR_CONF;
     }
@@ -534,7 +534,7 @@ static int read_strategy(struct unleash *u, const struct tree_node *strategy,
         rc = read_segments(u, read_get(strategy, "segments"), all);
     if (rc < 0)
         return rc;
-    rule.when = all->count ? logic_many(u->r, "and", all->items, all->count) : NULL;
+    rule.when = all->count ? node_of_many(u->r, "and", all->items, all->count) : NULL;
     if (all->count && !rule.when)
         return ERR_CONF;
     const struct tree_node *own = read_get(strategy, "variants");
