@@ -63,11 +63,11 @@ struct http_refusal {
     const char *code, *message, *way_out;
 };
 
-/* 0, or the status (also in *ret_refusal). `local` is the address that the client reached, asked
- * for only where Host is none of the known names. */
+/* 0, or the status (also in *why). The address that the client reached by `fd` (-1: none)
+ * is asked for only where Host is none of the known names. */
 int http_guard_check(struct http_guard *g, const struct http_head *head,
                      const struct http_match *match, int fd, int64_t now_us,
-                     struct http_asker *ret_asker, struct http_refusal *ret_refusal) must_check;
+                     struct http_asker *asker, struct http_refusal *why) must_check;
 
 /* The role of a token; HTTP_ANYONE: none has it. */
 enum http_role http_guard_token(const struct http_guard *g, struct span token);

@@ -1,45 +1,49 @@
 #include "http/client.h"
 #include "http/request.h"
 
+static bool begins_with(struct span s, struct span start) {
+    return s.len > start.len && http_same_text(span_make(s.ptr, start.len), start);
+}
+
+/* host, host:port, [::1]:port */
+static bool read_authority(struct http_url *u) {
+    const char *limit = u->authority.ptr + u->authority.len;
+    const char *bracket = memchr(u->authority.ptr, ']', u->authority.len);
+    const char *from = bracket ? bracket : u->authority.ptr;
+    const char *colon = memchr(from, ':', (size_t)(limit - from));
+    u->host = span_make(u->authority.ptr, (size_t)((colon ? colon : limit) - u->authority.ptr));
+    if (colon)
+        u->port = span_make(colon + 1, (size_t)(limit - colon - 1));
+    else
+        u->port = u->tls ? SPAN_LIT("443") : SPAN_LIT("80");
+    if (u->host.len >= 2 && u->host.ptr[0] == '[' && u->host.ptr[u->host.len - 1] == ']')
+        u->host = span_make(u->host.ptr + 1, u->host.len - 2);
+    bool digits = u->port.len > 0 && u->port.len <= 5;
+    for (size_t i = 0; i < u->port.len; i++)
+        digits = digits && u->port.ptr[i] >= '0' && u->port.ptr[i] <= '9';
+    return digits && u->host.len > 0;
+}
+
 int http_url_parse(const char *url, struct http_url *ret, struct err *err) {
-    struct http_url u = {0};
-    struct span rest = span_of(url);
     static const struct span plain = SPAN_LIT("http://"), tls = SPAN_LIT("https://");
-    u.tls = rest.len > tls.len && http_same_text(span_make(rest.ptr, tls.len), tls);
-    bool known =
-        u.tls || (rest.len > plain.len && http_same_text(span_make(rest.ptr, plain.len), plain));
-    if (!known || rest.len > HTTP_CLIENT_URL_MAX)
+    struct span rest = span_of(url);
+    struct http_url u = {.tls = begins_with(rest, tls)};
+    if ((!u.tls && !begins_with(rest, plain)) || rest.len > HTTP_CLIENT_URL_MAX)
         return err_set(err, ERR_CONF, "not a URL: it must begin with http:// or https://");
     for (size_t i = 0; i < rest.len; i++) {
         unsigned char c = (unsigned char)rest.ptr[i];
         if (c <= ' ' || c >= 0x7f)
             return err_set(err, ERR_CONF, "a URL must be ASCII without blanks: percent-encode it");
     }
-    size_t scheme = u.tls ? tls.len : plain.len;
-    rest = span_make(rest.ptr + scheme, rest.len - scheme);
-    size_t end = strcspn(rest.ptr, "/?#");
-    u.authority = span_make(rest.ptr, end);
-    u.target = span_make(rest.ptr + end, strcspn(rest.ptr + end, "#"));
+    const char *authority = rest.ptr + (u.tls ? tls.len : plain.len);
+    u.authority = span_make(authority, strcspn(authority, "/?#"));
+    const char *target = authority + u.authority.len;
+    u.target = *target && *target != '#' ? span_make(target, strcspn(target, "#")) : SPAN_LIT("/");
     if (memchr(u.authority.ptr, '@', u.authority.len))
         return err_set(err, ERR_CONF, "a URL with a user or a password is not accepted");
-    if (u.target.len == 0)
-        u.target = SPAN_LIT("/");
-    else if (u.target.ptr[0] != '/')
+    if (u.target.ptr[0] != '/')
         return err_set(err, ERR_CONF, "a URL needs a path before its query");
-    const char *bracket = memchr(u.authority.ptr, ']', u.authority.len);
-    const char *from = bracket ? bracket : u.authority.ptr;
-    const char *limit = u.authority.ptr + u.authority.len;
-    const char *colon = memchr(from, ':', (size_t)(limit - from));
-    u.host = span_make(u.authority.ptr, (size_t)((colon ? colon : limit) - u.authority.ptr));
-    u.port = colon   ? span_make(colon + 1, (size_t)(limit - colon - 1))
-             : u.tls ? SPAN_LIT("443")
-                     : SPAN_LIT("80");
-    if (u.host.len >= 2 && u.host.ptr[0] == '[' && u.host.ptr[u.host.len - 1] == ']')
-        u.host = span_make(u.host.ptr + 1, u.host.len - 2);
-    bool digits = u.port.len > 0 && u.port.len <= 5;
-    for (size_t i = 0; i < u.port.len; i++)
-        digits = digits && u.port.ptr[i] >= '0' && u.port.ptr[i] <= '9';
-    if (!digits || u.host.len == 0)
+    if (!read_authority(&u))
         return err_set(err, ERR_CONF, "a URL without a host, or with a port that is no number");
     *ret = u;
     return 0;

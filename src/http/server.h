@@ -93,7 +93,7 @@ struct http_server {
 int http_loop_init(struct http_loop *loop, struct http_service *service, struct http_server *server,
                    int listen_fd, struct err *err) must_check;
 void http_loop_release(struct http_loop *loop);
-void *http_loop_main(void *loop);
+void *http_loop_main(void *argument);        /* struct http_loop */
 void http_loop_wake(struct http_loop *loop); /* any thread */
 /* A worker gives an exchange back. Any thread. */
 void http_loop_return(struct http_loop *loop, struct http_exchange *x);
@@ -103,7 +103,7 @@ void http_connection_new(struct http_loop *loop, int fd, const struct sockaddr *
 void http_connection_free(struct http_connection *c);
 void http_connection_returned(struct http_exchange *x);
 void http_connection_tick(struct http_connection *c, int64_t now_us);
-void http_connection_stop(struct http_connection *c, int64_t now_us);
+void http_connection_stop(struct http_connection *c, int64_t stop_us);
 void http_connection_events(struct http_connection *c); /* of the hub, for a stream */
 struct http_connection *http_connection_next(struct http_connection *c);
 struct http_loop *http_connection_loop(struct http_connection *c);
