@@ -3,6 +3,7 @@ and the numbers follow what happens."""
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -125,3 +126,26 @@ def test_metrics_take_a_viewer(make):
         api.get("/metrics").expect(401)
         api.token = tokens["viewer"]
         api.get("/metrics").expect(200)
+
+
+def _rollups(program):
+    with sqlite3.connect(program.folder / "banyan.db") as database:
+        return database.execute("SELECT module, kind, side, sum(count), min(length(histogram)) "
+                                "FROM rollup GROUP BY 1, 2, 3 ORDER BY 1").fetchall()
+
+
+def test_a_minute_is_kept_over_restarts(make, pg, mongo):
+    """What was measured since the last whole minute is stored at the end, and added to."""
+    program, counts = make(), []
+    for number in (1000, 2000):
+        with serving(program) as (api, _):
+            for module in ("sales", "catalogue"):
+                api.wait_for_state(module, "streaming")
+            pg.execute(f"INSERT INTO orders VALUES ({number}, 'x'); INSERT INTO products VALUES ({number}, 'x')")
+            for name in ("orders", "products"):
+                wait_until(lambda: mongo[name].find_one({"_id": number}), 20, f"{number} in {name}")  # pylint: disable=cell-var-from-loop
+        rows = _rollups(program)
+        assert [row[:3] for row in rows] == [("catalogue", "apply", "mongodb"), ("sales", "apply", "mongodb")]
+        assert all(size > 2 for *_, size in rows)
+        counts.append([row[3] for row in rows])
+    assert all(after > before for before, after in zip(*counts))
