@@ -229,10 +229,10 @@ static void check_index(struct check *c) {
 
 static const char *check_header(const unsigned char *bytes, size_t len) {
     const struct blob_header *head = (const void *)bytes;
-    if (len < sizeof *head || memcmp(head->magic, BLOB_MAGIC, sizeof head->magic) != 0)
-        return "they are no compiled flags";
     if ((uintptr_t)bytes % 8 != 0)
         return "they are not at an address divisible by 8";
+    if (len < sizeof *head || memcmp(head->magic, BLOB_MAGIC, sizeof head->magic) != 0)
+        return "they are no compiled flags";
     if (head->layout != FLAGS_LAYOUT)
         return "they are in a layout of another version of banyan";
     if (head->header_len != sizeof *head || head->len != len || len > FLAGS_BLOB_MAX)
