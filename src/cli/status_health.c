@@ -50,6 +50,9 @@ static void check_pipeline(struct report *r, const struct status *s,
         if (p->collections[i].stored.phase == STATE_STOPPED)
             issue(r, p->stored.name, "collection %s is stopped: %s", p->collections[i].stored.name,
                   p->collections[i].stored.error);
+        else if (p->collections[i].stored.error[0])
+            issue(r, p->stored.name, "collection %s: %s", p->collections[i].stored.name,
+                  p->collections[i].stored.error);
 }
 
 static void check(struct report *r, const struct status *s) {

@@ -36,8 +36,14 @@ static void add_collection(struct buf *out, const struct status_collection *c, i
                    "    %" PRId64 " changes of many documents go on in the background, %" PRId64
                    " documents read again so far\n",
                    c->fanouts.count, c->fanouts.documents);
-    if (stored->phase != STATE_STOPPED)
+    if (stored->phase != STATE_STOPPED) {
+        if (stored->error[0]) {
+            buf_add_text(out, "    ");
+            render_clean(out, stored->error);
+            buf_add_char(out, '\n');
+        }
         return;
+    }
     buf_add_text(out, "    stopped");
     if (stored->error_lsn)
         buf_printf(out, " at %s", lsn_format(stored->error_lsn).text);
@@ -137,6 +143,8 @@ static void collection_json(struct json_out *j, const struct status_collection *
         lsn_json(j, "catch_up_lsn", stored->catch_up_lsn);
     json_out_int(j, "fanouts", c->fanouts.count);
     json_out_int(j, "fanout_documents", c->fanouts.documents);
+    if (stored->phase != STATE_STOPPED && stored->error[0])
+        json_out_text(j, "error", stored->error);
     if (stored->phase == STATE_STOPPED) {
         _cleanup_(buf_release) struct buf next = {.max = 4 * STATE_NAME_MAX};
         status_next_step(stored, &next);

@@ -109,7 +109,7 @@ static bool is_authentication(const bson_error_t *e) {
     return e->domain == MONGOC_ERROR_CLIENT && e->code == MONGOC_ERROR_CLIENT_AUTHENTICATE;
 }
 
-static enum mongo_verdict describe(const bson_error_t *e, struct mongo_failure *failure) {
+enum mongo_verdict mongo_describe(const bson_error_t *e, struct mongo_failure *failure) {
     if (e->domain == MONGOC_ERROR_SERVER || e->domain == MONGOC_ERROR_WRITE_CONCERN)
         failure->verdict = mongo_code_verdict((int)e->code);
     else
@@ -133,7 +133,7 @@ enum mongo_verdict mongo_command(struct mongo *m, const char *database, const bs
     if (bson_iter_init_find(&it, reply, "ok") && bson_iter_as_bool(&it) &&
         (bson_has_field(reply, "writeErrors") || bson_has_field(reply, "writeConcernError")))
         return MONGO_OK;
-    return describe(&e, failure);
+    return mongo_describe(&e, failure);
 }
 
 int mongo_fail(const struct mongo_failure *failure, const char *what, struct err *err) {
@@ -168,7 +168,7 @@ int mongo_server_info(struct mongo *m, struct mongo_server *ret, struct err *err
         if (!ok) {
             struct mongo_failure failure = {0};
             bson_destroy(&reply);
-            (void)describe(&e, &failure);
+            (void)mongo_describe(&e, &failure);
             return mongo_fail(&failure, "cannot connect to the target", err);
         }
         if (step && bson_iter_init_find(&it, &reply, "version") && BSON_ITER_HOLDS_UTF8(&it))
@@ -229,7 +229,7 @@ static int give_documents(mongoc_cursor_t *cursor, const char *collection, mongo
         rc = fn(context, document, err);
     if (rc == 0 && mongoc_cursor_error(cursor, &e)) {
         struct mongo_failure failure = {0};
-        (void)describe(&e, &failure);
+        (void)mongo_describe(&e, &failure);
         rc = mongo_fail(&failure, collection, err);
     }
     mongoc_cursor_destroy(cursor);

@@ -55,8 +55,10 @@ static enum found compare(const bson_t *listed, const bson_t *keys, const char *
     return same_keys || same_name ? FOUND_OTHER : NOT_FOUND;
 }
 
+/* The name of the index that is wanted goes to `ret_name`, if there is one. */
 static int list(struct mongo *m, const char *database, const char *collection, const bson_t *keys,
-                const char *name, bool unique, enum found *ret, struct err *err) {
+                const char *name, bool unique, enum found *ret, struct buf *ret_name,
+                struct err *err) {
     mongoc_collection_t *c = mongoc_client_get_collection(m->client, database, collection);
     mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(c, NULL);
     const bson_t *listed;
@@ -65,11 +67,18 @@ static int list(struct mongo *m, const char *database, const char *collection, c
     *ret = NOT_FOUND;
     while (mongoc_cursor_next(cursor, &listed)) {
         enum found one = compare(listed, keys, name, unique);
+        bson_iter_t it;
+        if (one == FOUND_SAME && ret_name->len == 0 && bson_iter_init_find(&it, listed, "name") &&
+            BSON_ITER_HOLDS_UTF8(&it))
+            buf_add_text(ret_name, bson_iter_utf8(&it, NULL));
         if (one > NOT_FOUND && *ret != FOUND_SAME)
             *ret = one;
     }
-    if (mongoc_cursor_error(cursor, &e) && e.code != CODE_NAMESPACE_NOT_FOUND)
-        rc = err_set(err, ERR_UNREACHABLE, "list indexes of %s: %s", collection, e.message);
+    if (mongoc_cursor_error(cursor, &e) && e.code != CODE_NAMESPACE_NOT_FOUND) {
+        struct mongo_failure failure = {0};
+        (void)mongo_describe(&e, &failure);
+        rc = mongo_fail(&failure, "list indexes", err);
+    }
     mongoc_cursor_destroy(cursor);
     mongoc_collection_destroy(c);
     return rc;
@@ -96,21 +105,23 @@ static int create(struct mongo *m, const char *database, const char *collection,
 
 int mongo_ensure_index(struct mongo *m, const char *database, const char *collection,
                        const bson_t *keys, const char *name, bool unique, struct err *err) {
-    _cleanup_(buf_release) struct buf made_up = {.max = 1024};
+    _cleanup_(buf_release) struct buf effective = {.max = 1024};
     enum found found;
-    int rc = list(m, database, collection, keys, name, unique, &found, err);
-    if (rc < 0 || found == FOUND_SAME)
+    int rc = list(m, database, collection, keys, name, unique, &found, &effective, err);
+    if (rc < 0)
         return rc;
-    if (!name)
-        default_name(&made_up, keys);
-    const char *effective = name ? name : buf_text(&made_up);
+    if (found != FOUND_SAME && name)
+        buf_add_text(&effective, name);
+    else if (found != FOUND_SAME)
+        default_name(&effective, keys);
     if (found == FOUND_OTHER)
         return err_set(
             err, ERR_CONF,
             "collection %s has another index with the name or the keys of %s; drop it or "
             "change the configuration",
-            collection, effective);
-    return create(m, database, collection, keys, effective, unique, err);
+            collection, buf_text(&effective));
+    /* Also where it is listed: the server may still be building it, and answers when it is done. */
+    return create(m, database, collection, keys, buf_text(&effective), unique, err);
 }
 
 int mongo_drop_index(struct mongo *m, const char *database, const char *collection,

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "pipeline/indexes.h"
 #include "pipeline/run.h"
 
 #include <stdio.h>
@@ -126,6 +127,38 @@ static int start_resolver(struct run *run, struct err *err) {
     return resolver_start(&config, &run->resolver, err);
 }
 
+/* Data flows on without the index; status, and the end of the run, say so. */
+static void index_ended(void *context, size_t collection, const struct err *failure) {
+    struct run *run = context;
+    struct err err = {0};
+    if (failure) {
+        log_event(LOG_ERROR, "index_failed", LOG_STR("reason", failure->text));
+        pthread_mutex_lock(&run->lock);
+        if (run->index_failure.code == 0)
+            run->index_failure = *failure;
+        pthread_mutex_unlock(&run->lock);
+    }
+    if (state_collection_note(run->state, run->name, run->plan->collections[collection]->name,
+                              failure ? failure->text : "", &err) < 0)
+        control_failed(run, &err);
+    control_wake(run);
+}
+
+/* Of collections that caught up in an earlier run too: it may have ended in the middle. */
+static int start_indexes(struct run *run, struct err *err) {
+    struct indexes_config config = {.uri = run->conf->target.uri,
+                                    .app = run->index_app,
+                                    .database = run->conf->target.database,
+                                    .file = run->conf->file,
+                                    .events = {run, index_ended}};
+    int rc = 0;
+    run->indexes = indexes_new(&config);
+    for (size_t c = 0; rc == 0 && c < run->plan->collection_count; c++)
+        if (run->collections[c].phase == STATE_STREAMING && !run->options->repair_only)
+            rc = indexes_add(run->indexes, c, run->plan->collections[c], err);
+    return rc;
+}
+
 static int start_threads(struct run *run, struct err *err) {
     for (size_t i = 0; i < (size_t)run->conf->target.lanes; i++) {
         int rc = start_lane(run, i, err);
@@ -134,7 +167,9 @@ static int start_threads(struct run *run, struct err *err) {
             return rc;
     }
     int rc = start_fanouts(run, err);
-    return rc < 0 ? rc : start_resolver(run, err);
+    if (rc == 0)
+        rc = start_resolver(run, err);
+    return rc < 0 ? rc : start_indexes(run, err);
 }
 
 static void empty_queue(struct queue *q, void (*destroy)(void *)) {
@@ -154,6 +189,7 @@ static void free_resolve_batch(void *item) {
 
 /* From the source to the target: the resolver and fan-outs feed the lanes, so they end first. */
 static void end_threads(struct run *run) {
+    indexes_free(run->indexes);
     if (run->resolver_queue)
         queue_close(run->resolver_queue);
     if (run->resolver)
@@ -317,6 +353,7 @@ static int set_names(struct run *run, struct err *err) {
         pipeline_name(run, source->publication ? source->publication : source->slot, database);
     /* PostgreSQL cuts application names at 63 bytes, so the pipeline's own part comes short. */
     run->app_prefix = mem_printf("banyan %.38s:", run->slot);
+    run->index_app = mem_printf("banyan indexes %.38s;", run->slot);
     return 0;
 }
 
@@ -335,6 +372,7 @@ static void release(struct run *run) {
     free(run->slot);
     free(run->publication);
     free(run->app_prefix);
+    free(run->index_app);
     free(run->running);
     free(run);
 }

@@ -14,6 +14,7 @@
 #include "db/pg.h"
 #include "map/plan.h"
 #include "pipeline/fanouts.h"
+#include "pipeline/indexes.h"
 #include "pipeline/ledger.h"
 #include "pipeline/parked.h"
 #include "pipeline/pipeline.h"
@@ -48,6 +49,7 @@ struct run {
     const char *name; /* of the pipeline: module or "all" */
     char *slot, *publication;
     char *app_prefix; /* application names of the pipeline's connections begin with this */
+    char *index_app;  /* but this one: a build of an index is not a write that must be over */
 
     struct pg_catalog *catalog;
     struct plan *plan;
@@ -67,6 +69,7 @@ struct run {
     struct fanouts *fanouts;
     struct parked *parked;
 
+    struct indexes *indexes;
     int wake_fd;          /* eventfd: something is finished or failed */
     pthread_mutex_t lock; /* failure, index_failure */
     struct err failure;   /* code 0: none */
@@ -107,7 +110,6 @@ int control_on_source(struct run *run, control_step step, void *context,
 int setup_plan(struct run *run, struct err *err) must_check;
 int setup_source(struct run *run, struct err *err) must_check;
 int setup_target(struct run *run, struct err *err) must_check;
-int setup_unique_indexes(struct run *run, size_t collection, struct err *err) must_check;
 
 /* ---- snapshot.c: @thread main ---- */
 

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "pipeline/holders.h"
+#include "pipeline/indexes.h"
 #include "pipeline/run.h"
 #include "source/plan_source.h"
 #include "source/query.h"
@@ -211,27 +212,16 @@ int setup_source(struct run *run, struct err *err) {
 
 /* ---- the target ---- */
 
-static void index_keys(const struct conf_index *index, bson_t *keys) {
-    bson_init(keys);
-    for (size_t i = 0; i < index->key_count; i++) {
-        const char *kind = index->keys[i].kind;
-        if (strcmp(kind, "1") == 0 || strcmp(kind, "-1") == 0)
-            BSON_APPEND_INT32(keys, index->keys[i].path.text, kind[0] == '-' ? -1 : 1);
-        else
-            BSON_APPEND_UTF8(keys, index->keys[i].path.text, kind);
-    }
-}
-
-static int ensure_indexes(struct run *run, const struct plan_collection *c, bool unique,
-                          struct err *err) {
+/* Unique ones come when the collection has caught up (indexes.h). */
+static int ensure_indexes(struct run *run, const struct plan_collection *c, struct err *err) {
     for (size_t i = 0; i < c->conf->index_count; i++) {
         const struct conf_index *index = &c->conf->indexes[i];
-        if (index->unique != unique)
+        if (index->unique)
             continue;
         bson_t keys;
-        index_keys(index, &keys);
+        indexes_keys(index, &keys);
         int rc = mongo_ensure_index(run->mongo, run->conf->target.database, c->name, &keys,
-                                    index->name, unique, err);
+                                    index->name, false, err);
         bson_destroy(&keys);
         if (rc < 0)
             return err_prefix(err, "%s:%d: index of %s", run->conf->file, index->at.line, c->name);
@@ -239,27 +229,11 @@ static int ensure_indexes(struct run *run, const struct plan_collection *c, bool
     return 0;
 }
 
-/* Data flows on without the index; the end of the run reports it. */
-int setup_unique_indexes(struct run *run, size_t collection, struct err *err) {
-    struct err failure = {0};
-    if (ensure_indexes(run, run->plan->collections[collection], true, &failure) == 0)
-        return 0;
-    if (failure.code == ERR_STOPPED) {
-        *err = failure;
-        return failure.code;
-    }
-    log_event(LOG_ERROR, "index_failed", LOG_STR("reason", failure.text));
-    pthread_mutex_lock(&run->lock);
-    run->index_failure = failure;
-    pthread_mutex_unlock(&run->lock);
-    return 0;
-}
-
 static int make_collection(struct run *run, const struct plan_collection *c, struct err *err) {
     const char *database = run->conf->target.database;
     int rc = mongo_create_collection(run->mongo, database, c->name, err);
     if (rc == 0)
-        rc = ensure_indexes(run, c, false, err);
+        rc = ensure_indexes(run, c, err);
     for (size_t n = 1; rc == 0 && n < c->node_count; n++)
         if (c->nodes[n]->old_parent == PLAN_OLD_FROM_TARGET)
             rc = holders_ensure_index(run->mongo, database, c->nodes[n], err);
@@ -273,7 +247,7 @@ static int drop_unique_indexes(struct run *run, const struct plan_collection *c,
         bson_t keys;
         if (!c->conf->indexes[i].unique)
             continue;
-        index_keys(&c->conf->indexes[i], &keys);
+        indexes_keys(&c->conf->indexes[i], &keys);
         rc = mongo_drop_index(run->mongo, run->conf->target.database, c->name, &keys, err);
         bson_destroy(&keys);
     }
@@ -281,7 +255,11 @@ static int drop_unique_indexes(struct run *run, const struct plan_collection *c,
 }
 
 static int wipe_collection(struct run *run, const struct plan_collection *c, struct err *err) {
-    int rc = drop_unique_indexes(run, c, err);
+    /* A build that was left to the target would bring them back. */
+    int rc = mongo_quiesce(run->mongo, run->conf->target.database, c->name, run->index_app, NULL,
+                           60000000, 60000000, err);
+    if (rc == 0)
+        rc = drop_unique_indexes(run, c, err);
     return rc < 0 ? rc : mongo_delete_all(run->mongo, run->conf->target.database, c->name, err);
 }
 
@@ -366,10 +344,7 @@ static int setup_collection(struct run *run, size_t i, struct err *err) {
         return begin_copy(run, i, stored.wipe, err);
     if (stored.phase == STATE_STOPPED)
         return 0;
-    rc = make_collection(run, c, err);
-    if (rc == 0 && stored.phase == STATE_STREAMING) /* an earlier attempt may have failed */
-        rc = setup_unique_indexes(run, i, err);
-    return rc;
+    return make_collection(run, c, err);
 }
 
 int setup_target(struct run *run, struct err *err) {

@@ -98,7 +98,7 @@ static int finish_catch_up(struct run *run, struct err *err) {
         if (rc == 0)
             rc = control_set_phase(run, c, STATE_STREAMING, 0, err);
         if (rc == 0)
-            rc = setup_unique_indexes(run, c, err);
+            rc = indexes_add(run->indexes, c, run->plan->collections[c], err);
         if (rc < 0)
             return rc;
         log_event(LOG_INFO, "caught_up", LOG_STR("collection", run->plan->collections[c]->name));
@@ -353,8 +353,16 @@ static int take(struct stream *s, const struct repl_message *m, struct err *err)
     return 0;
 }
 
+/* What comes after the position is passed is waited for as well. */
+static bool is_settled(const struct run *run) {
+    for (size_t c = 0; c < run->plan->collection_count; c++)
+        if (run->collections[c].phase == STATE_CATCHING_UP)
+            return false;
+    return indexes_is_idle(run->indexes);
+}
+
 static bool is_over(const struct stream *s) {
-    return stop_requested() || (s->reached && s->requests.none_left);
+    return stop_requested() || (s->reached && s->requests.none_left && is_settled(s->run));
 }
 
 static void clear_wake(const struct run *run) {

@@ -198,6 +198,20 @@ int state_collection_stop(struct state *s, const char *pipeline, const char *nam
     return state_commit(s, rc, err);
 }
 
+int state_collection_note(struct state *s, const char *pipeline, const char *name, const char *note,
+                          struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "UPDATE collection SET error = ? WHERE pipeline = ? AND name = ? AND phase = ? "
+                    "AND error <> ?");
+    statement_text(&st, note);
+    statement_text(&st, pipeline);
+    statement_text(&st, name);
+    statement_int(&st, STATE_STREAMING);
+    statement_text(&st, note);
+    return statement_run(&st, NULL, err);
+}
+
 int state_collection_list(struct state *s, const char *pipeline, struct state_collection **ret,
                           size_t *ret_count, struct err *err) {
     struct statement st;

@@ -97,7 +97,7 @@ struct state_collection {
     bool wipe;
     lsn_t catch_up_lsn;
     int64_t documents; /* copied by the chunks that are done */
-    char error[ERR_TEXT_MAX];
+    char error[ERR_TEXT_MAX]; /* why it is stopped; or, streaming, what is wrong all the same */
     lsn_t error_lsn;
     int64_t changed_us;
 };
@@ -117,6 +117,10 @@ int state_collection_set_phase(struct state *s, const char *pipeline, const char
 /* To stopped, from anywhere; the first reason stays. */
 int state_collection_stop(struct state *s, const char *pipeline, const char *name, lsn_t lsn,
                           const char *reason, struct err *err) must_check;
+/* What is wrong with a collection that streams all the same; "": nothing. In another phase it is not
+ * noted. */
+int state_collection_note(struct state *s, const char *pipeline, const char *name, const char *note,
+                          struct err *err) must_check;
 /* pipeline NULL: of all. free() it. */
 int state_collection_list(struct state *s, const char *pipeline, struct state_collection **ret,
                           size_t *ret_count, struct err *err) must_check;

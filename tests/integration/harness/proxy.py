@@ -22,6 +22,7 @@ class Proxy:
         self._delay = 0.0
         self._limit = {"up": None, "down": None}
         self._refusing = False
+        self._needle, self._gates = None, set()
         self._loop = asyncio.new_event_loop()
         self._flowing = None
         ready = threading.Event()
@@ -57,6 +58,19 @@ class Proxy:
         """Cuts all connections once `count` more bytes have passed: in the middle of a message.
         "up" is towards the server."""
         self._call(lambda: self._limit.update({direction: count}))
+
+    def hold_answers(self, needle):
+        """Holds what the server says on a connection once `needle` was sent on it; the others flow."""
+        self._needle = needle
+
+    @property
+    def held(self):
+        """Connections whose answers are held."""
+        return len(self._gates)
+
+    def release_answers(self):
+        self._needle = None
+        self._call(lambda: [gate.set() for gate in self._gates])
 
     def bytes(self, direction):
         return self._bytes[direction]
@@ -116,19 +130,28 @@ class Proxy:
             return
         pair = (writer, up_writer)
         self._pairs.add(pair)
+        gate = asyncio.Event()
+        gate.set()
         try:
-            await asyncio.gather(self._forward(reader, up_writer, "up"),
-                                 self._forward(up_reader, writer, "down"))
+            await asyncio.gather(self._forward(reader, up_writer, "up", gate),
+                                 self._forward(up_reader, writer, "down", gate))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._pairs.discard(pair)
+            self._gates.discard(gate)
+            gate.set()
             for end in pair:
                 _reset(end)
 
-    async def _forward(self, reader, writer, direction):
+    async def _forward(self, reader, writer, direction, gate):
         while data := await reader.read(_CHUNK):
             await self._flowing.wait()
+            if direction == "up" and self._needle and self._needle in data:
+                gate.clear()
+                self._gates.add(gate)
+            elif direction == "down":
+                await gate.wait()
             if self._delay:
                 await asyncio.sleep(self._delay)
             limit = self._limit[direction]
