@@ -44,7 +44,7 @@ static int go_on(struct session *s, const struct state_verify *v, struct err *er
         return rc;
     if (!s->resume.keeping) /* somebody else goes on with it this very moment */
         return begin(s, err);
-    s->resume.direction = v->direction;
+    s->resume.direction = (enum state_verify_direction)v->direction;
     s->resume.started_us = v->started_us;
     buf_add(&s->resume.cursor, v->cursor, v->cursor_len);
     s->compared = v->compared;
@@ -84,7 +84,7 @@ int resume_save(struct session *s, enum state_verify_direction direction, struct
         return 0;
     struct state_verify v;
     describe(s, &v);
-    v.direction = direction;
+    v.direction = (int)direction;
     v.cursor = (char *)(uintptr_t)cursor.ptr;
     v.cursor_len = cursor.len;
     v.compared = s->compared;
