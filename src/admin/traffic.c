@@ -11,6 +11,9 @@ struct slot {
     _Atomic(const struct http_route *) route; /* NULL: free; once set it stays */
     _Atomic uint64_t classes[CLASSES];
     struct obs_histogram took_us;
+    /* For the statistics, of one thread: at the last time they were kept, now, and between. */
+    uint64_t failed_kept, failed_now;
+    struct obs_histogram kept, now, since;
 };
 
 struct traffic {
@@ -47,6 +50,61 @@ void traffic_observe(void *traffic, const struct http_route *route, int status, 
     int class = status >= 100 && status < 600 ? status / 100 : 0;
     atomic_fetch_add_explicit(&s->classes[class], 1, memory_order_relaxed);
     obs_histogram_add(&s->took_us, took_us);
+}
+
+/* ---- statistics ---- */
+
+static bool was_used(const struct slot *s) {
+    for (size_t c = 0; c < CLASSES; c++)
+        if (s->classes[c] > 0)
+            return true;
+    return false;
+}
+
+static bool fill_row(struct slot *s, const char *path, int64_t minute, struct state_rollup *row) {
+    if (!was_used(s))
+        return false;
+    s->failed_now = s->classes[5];
+    obs_histogram_copy(&s->took_us, &s->now);
+    obs_histogram_since(&s->now, &s->kept, &s->since);
+    *row = (struct state_rollup){.key = {"", "http", path, ""},
+                                 .minute = minute,
+                                 .count = (int64_t)obs_histogram_count(&s->since),
+                                 .errors = (int64_t)(s->failed_now - s->failed_kept),
+                                 .histogram = &s->since};
+    return row->count > 0;
+}
+
+size_t traffic_rows(struct traffic *t, int64_t minute, struct state_rollup *rows, size_t max) {
+    size_t n = 0;
+    if (!t)
+        return 0;
+    for (size_t i = 0; i < TRAFFIC_ROUTES && n < max; i++) {
+        const struct http_route *route = atomic_load(&t->slots[i].route);
+        if (route)
+            n += fill_row(&t->slots[i], route->path, minute, &rows[n]);
+    }
+    if (n < max)
+        n += fill_row(&t->none, "none", minute, &rows[n]);
+    if (n < max)
+        n += fill_row(&t->other, "other", minute, &rows[n]);
+    return n;
+}
+
+static void keep(struct slot *s) {
+    if (!was_used(s))
+        return;
+    s->failed_kept = s->failed_now;
+    obs_histogram_copy(&s->now, &s->kept);
+}
+
+void traffic_kept(struct traffic *t) {
+    if (!t)
+        return;
+    for (size_t i = 0; i < TRAFFIC_ROUTES; i++)
+        keep(&t->slots[i]);
+    keep(&t->none);
+    keep(&t->other);
 }
 
 /* ---- samples ---- */
@@ -86,13 +144,6 @@ static void sample_latency(const struct view *views, size_t count, size_t i,
         obs_histogram_merge(sum, &views[k].slot->took_us);
     }
     obs_sample_histogram(page, METRIC_HTTP_LATENCY, sum, views[i].path);
-}
-
-static bool was_used(const struct slot *s) {
-    for (size_t c = 0; c < CLASSES; c++)
-        if (s->classes[c] > 0)
-            return true;
-    return false;
 }
 
 void traffic_sample(const struct traffic *t, struct obs_page *page) {

@@ -7,6 +7,7 @@
 
 #include "http/http.h"
 #include "obs/metrics.h"
+#include "state/state.h"
 
 #define TRAFFIC_ROUTES                                                                             \
     512 /* a power of two, more than all listeners have; others count as "other" */
@@ -17,6 +18,14 @@ void traffic_free(struct traffic *t); /* NULL is fine */
 
 /* http_config.observe, with the traffic as its context. */
 void traffic_observe(void *traffic, const struct http_route *route, int status, int64_t took_us);
+
+#define TRAFFIC_ROWS (TRAFFIC_ROUTES + 2)
+
+/* Rows of statistics: what came since the last traffic_kept, by template of the route (kind http).
+ * At most `max`; they are borrowed until the next call. traffic_kept: they are stored. NULL has
+ * none. @thread main */
+size_t traffic_rows(struct traffic *t, int64_t minute, struct state_rollup *rows, size_t max);
+void traffic_kept(struct traffic *t);
 
 /* METRIC_HTTP_REQUESTS and METRIC_HTTP_LATENCY: routes of one template are one series, whatever
  * listener they are on; "none" is what no route took. */

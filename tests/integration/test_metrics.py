@@ -145,7 +145,18 @@ def test_a_minute_is_kept_over_restarts(make, pg, mongo):
             for name in ("orders", "products"):
                 wait_until(lambda: mongo[name].find_one({"_id": number}), 20, f"{number} in {name}")  # pylint: disable=cell-var-from-loop
         rows = _rollups(program)
+        assert rows[0][1] == "http" and rows[0][3] >= 2  # the requests of this test
+        del rows[0]
         assert [row[:3] for row in rows] == [("catalogue", "apply", "mongodb"), ("sales", "apply", "mongodb")]
         assert all(size > 2 for *_, size in rows)
         counts.append([row[3] for row in rows])
     assert all(after > before for before, after in zip(*counts))
+
+
+def test_a_port_in_use_is_told(make):
+    program = make()
+    with serving(program):
+        program.config.write_text(program.config.read_text().replace("banyan.db", "other.db"))
+        second = program.run("--state", "other.db", "serve")
+        assert second.code == 2 or second.code == 3
+        assert "in use" in second.err, second.err

@@ -47,6 +47,40 @@ static void templates_are_series(void **state) {
     assert_false(has(t, "5xx"));
     traffic_free(t);
     traffic_free(NULL);
+    assert_int_equal(traffic_rows(NULL, 1, NULL, 0), 0);
+    traffic_kept(NULL);
+}
+
+static void only_what_is_new_is_kept(void **state) {
+    (void)state;
+    struct traffic *t = traffic_new();
+    struct state_rollup rows[TRAFFIC_ROUTES + 2];
+    assert_int_equal(traffic_rows(t, 7, rows, TRAFFIC_ROUTES + 2), 0);
+    traffic_observe(t, &routes[0], 200, 1000);
+    traffic_observe(t, &routes[0], 500, 3000);
+    traffic_observe(t, NULL, 404, 5);
+    for (int again = 0; again < 2; again++) { /* not kept yet: the same */
+        assert_int_equal(traffic_rows(t, 7, rows, TRAFFIC_ROUTES + 2), 2);
+        assert_string_equal(rows[0].key.kind, "http");
+        assert_string_equal(rows[0].key.name, "/v1/status");
+        assert_int_equal(rows[0].minute, 7);
+        assert_int_equal(rows[0].count, 2);
+        assert_int_equal(rows[0].errors, 1);
+        assert_int_equal(obs_histogram_sum(rows[0].histogram), 4000);
+        assert_string_equal(rows[1].key.name, "none");
+    }
+    traffic_observe(t, &routes[0], 200, 50); /* after the rows were made: not lost */
+    traffic_kept(t);
+    assert_int_equal(traffic_rows(t, 8, rows, TRAFFIC_ROUTES + 2), 1);
+    assert_int_equal(rows[0].count, 1);
+    assert_int_equal(rows[0].errors, 0);
+    assert_int_equal(obs_histogram_sum(rows[0].histogram), 50);
+    traffic_kept(t);
+    assert_int_equal(traffic_rows(t, 9, rows, TRAFFIC_ROUTES + 2), 0);
+    traffic_observe(t, &routes[1], 200, 1);
+    traffic_observe(t, &routes[0], 200, 1);
+    assert_int_equal(traffic_rows(t, 9, rows, 1), 1);
+    traffic_free(t);
 }
 
 enum { THREADS = 4, EACH = 50000, MANY = TRAFFIC_ROUTES + 50 };
@@ -94,6 +128,7 @@ static void threads_lose_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(templates_are_series),
+        cmocka_unit_test(only_what_is_new_is_kept),
         cmocka_unit_test(threads_lose_nothing),
     };
     return cmocka_run_group_tests_name("traffic", tests, NULL, NULL);
