@@ -384,6 +384,7 @@ static int push_with_variants(struct unleash *u, const struct tree_node *list,
     struct flags_weight *split = read_alloc(u->r, list->count, sizeof *split);
     int rc = split ? read_kind(u->r, "variants", list, TREE_LIST) : ERR_CONF;
     int64_t sum = 0;
+    size_t drawn = 0; /* not in the rule yet: overrides copy it */
     for (const struct tree_entry *e = list->first; rc == 0 && e; e = e->next) {
         const struct tree_node *weight;
         struct span name;
@@ -396,7 +397,7 @@ static int push_with_variants(struct unleash *u, const struct tree_node *list,
         if (rc == 0)
             rc = push_overrides(u, e->value, name, rule);
         if (rc == 0 && w > 0)
-            split[rule->split_count++] = (struct flags_weight){name, (uint32_t)w};
+            split[drawn++] = (struct flags_weight){name, (uint32_t)w};
         sum += w;
     }
     if (rc == 0 && (sum == 0 || sum > INT32_MAX))
@@ -405,6 +406,7 @@ static int push_with_variants(struct unleash *u, const struct tree_node *list,
     if (rc < 0)
         return rc;
     rule->split = split;
+    rule->split_count = drawn;
     rule->split_bucketing =
         (struct flags_bucketing){.hash = FLAGS_HASH_UNLEASH, .group = group, .seed = VARIANT_SEED};
     rc = read_stickiness(u->r, read_get(list->first->value, "stickiness"), true,
