@@ -29,10 +29,12 @@ bool http_is_loopback(const struct sockaddr *address) {
     return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
 }
 
-static void digest_of(struct span text, unsigned char out[HTTP_DIGEST]) {
+static void digest_of(const struct http_guard *g, struct span text,
+                      unsigned char out[HTTP_DIGEST]) {
     unsigned int len = 0;
     /* Fails only where OpenSSL has no SHA-256, and then no token may fit. */
-    if (!EVP_Digest(text.ptr, text.len, out, &len, EVP_sha256(), NULL) || len != HTTP_DIGEST)
+    if (!g->sha256 || !EVP_Digest(text.ptr, text.len, out, &len, g->sha256, NULL) ||
+        len != HTTP_DIGEST)
         abort();
 }
 
@@ -71,7 +73,7 @@ static int add_token(struct http_guard *g, enum http_role role, const char *toke
     if (!*token)
         return err_set(err, ERR_CONF, "tokens.%s is empty: give it a value or leave it out",
                        http_role_name(role));
-    digest_of(span_of(token), g->digest[role]);
+    digest_of(g, span_of(token), g->digest[role]);
     for (int other = HTTP_EVALUATE; other <= HTTP_OPERATOR; other++) {
         if (g->has[other] && memcmp(g->digest[other], g->digest[role], HTTP_DIGEST) == 0)
             return err_set(err, ERR_CONF, "tokens.%s and tokens.%s are the same: a token is a role",
@@ -85,6 +87,7 @@ int http_guard_init(struct http_guard *g, const struct http_listener *config,
                     const struct sockaddr *address, struct err *err) {
     *g = (struct http_guard){.config = config, .tls = config->tls_cert && config->tls_key};
     pthread_mutex_init(&g->lock, NULL);
+    g->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL); /* once: EVP_sha256() is looked up each time */
     const char *colon = strrchr(config->address, ':');
     (void)snprintf(g->listen_host, sizeof g->listen_host, "%.*s",
                    (int)(colon ? colon - config->address : 0), config->address);
@@ -104,7 +107,9 @@ void http_guard_release(struct http_guard *g) {
     if (!g->config)
         return;
     free(g->sessions);
+    EVP_MD_free(g->sha256);
     g->sessions = NULL;
+    g->sha256 = NULL;
     pthread_mutex_destroy(&g->lock);
     g->config = NULL;
 }
@@ -205,7 +210,7 @@ static bool is_allowed_site(const struct http_guard *g, const struct http_head *
 enum http_role http_guard_token(const struct http_guard *g, struct span token) {
     unsigned char digest[HTTP_DIGEST];
     enum http_role found = HTTP_ANYONE;
-    digest_of(token, digest);
+    digest_of(g, token, digest);
     for (int role = HTTP_EVALUATE; role <= HTTP_OPERATOR; role++) {
         if (g->has[role] && CRYPTO_memcmp(g->digest[role], digest, HTTP_DIGEST) == 0)
             found = (enum http_role)role;
@@ -234,7 +239,7 @@ static struct http_session *find_session(struct http_guard *g, struct span cooki
     unsigned char digest[HTTP_DIGEST];
     if (!g->sessions || value.len != HTTP_SESSION_TEXT)
         return NULL;
-    digest_of(value, digest);
+    digest_of(g, value, digest);
     for (size_t i = 0; i < HTTP_SESSIONS_MAX; i++) {
         struct http_session *s = &g->sessions[i];
         if (s->until_us && memcmp(s->digest, digest, HTTP_DIGEST) == 0)
@@ -269,7 +274,7 @@ bool http_guard_login(struct http_guard *g, enum http_role role, int64_t now_us,
             oldest = &g->sessions[i];
     }
     *oldest = (struct http_session){.role = role, .until_us = now_us + HTTP_SESSION_US};
-    digest_of(span_make(text, HTTP_SESSION_TEXT), oldest->digest);
+    digest_of(g, span_make(text, HTTP_SESSION_TEXT), oldest->digest);
     pthread_mutex_unlock(&g->lock);
     return true;
 }

@@ -19,6 +19,7 @@
 #define BANYAN_HTTP_GUARD_H
 
 #include "http/http.h"
+#include "http/openssl.h"
 #include "http/request.h"
 #include "http/route.h"
 
@@ -40,6 +41,7 @@ struct http_guard {
     char cookie[32];       /* its name: cookies know no ports, so the port is in it */
     bool tokens;
     bool tls;
+    EVP_MD *sha256;
     bool has[HTTP_OPERATOR + 1]; /* by role */
     unsigned char digest[HTTP_OPERATOR + 1][HTTP_DIGEST];
     pthread_mutex_t lock; /* of what follows */

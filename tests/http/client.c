@@ -38,7 +38,8 @@ static int call(int argc, char **argv) {
 
 static const char request[] =
     "POST /json/new-checkout HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    "Accept: */*\r\nUser-Agent: load\r\nContent-Length: 71\r\n\r\n"
+    "Accept: */*\r\nUser-Agent: load\r\nAuthorization: Bearer "
+    "evaluate-token-0123\r\nContent-Length: 71\r\n\r\n"
     "{\"context\":{\"targetingKey\":\"user-4711\",\"tenantId\":\"acme\"},\"n\":41,\"x\":1}";
 
 static bool ask(int fd) {
