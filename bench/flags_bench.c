@@ -23,6 +23,7 @@ struct bench {
     struct flags_set set;
     struct buf blob;
     struct flags_flag *flags;
+    char (*names)[32];
     size_t count;
 };
 
@@ -69,10 +70,13 @@ static struct flags_context context_of(size_t i) {
 /* A set of `count` flags, all like `pattern`. */
 static void make(struct bench *b, size_t count, const struct flags_flag *pattern) {
     struct err err;
-    *b = (struct bench){.count = count, .flags = mem_zalloc(count, sizeof *b->flags)};
+    *b = (struct bench){.count = count,
+                        .flags = mem_zalloc(count, sizeof *b->flags),
+                        .names = mem_zalloc(count, sizeof *b->names)};
     for (size_t i = 0; i < count; i++) {
         b->flags[i] = *pattern;
-        b->flags[i].name = span_of(mem_printf("module_%zu_mongodb", i));
+        int n = snprintf(b->names[i], sizeof b->names[i], "module_%zu_mongodb", i);
+        b->flags[i].name = span_make(b->names[i], (size_t)n);
     }
     const struct flags_model model = {.flags = b->flags, .flag_count = count};
     buf_init(&b->blob, FLAGS_BLOB_MAX);
@@ -84,9 +88,8 @@ static void make(struct bench *b, size_t count, const struct flags_flag *pattern
 }
 
 static void release(struct bench *b) {
-    for (size_t i = 0; i < b->count; i++)
-        free((void *)(uintptr_t)b->flags[i].name.ptr);
     free(b->flags);
+    free(b->names);
     buf_release(&b->blob);
 }
 

@@ -42,9 +42,9 @@ static size_t char_len(struct span s) {
 }
 
 /* Bytes of the first `chars` characters. */
-static size_t bytes_of(struct span s, double chars) {
+static size_t bytes_of(struct span s, size_t chars) {
     size_t at = 0;
-    for (double n = 0; n < chars && at < s.len; n++)
+    for (size_t n = 0; n < chars && at < s.len; n++)
         at += char_len(span_make(s.ptr + at, s.len - at));
     return at;
 }
@@ -60,10 +60,10 @@ static struct logic_value substr(struct logic_run *run, const struct blob_node *
     struct span s = logic_text(run, &v);
     if (!logic_step(run, s.len / 16))
         return null_value;
-    double chars = 0;
-    for (size_t at = 0; at < s.len; chars++)
+    size_t count = 0;
+    for (size_t at = 0; at < s.len; count++)
         at += char_len(span_make(s.ptr + at, s.len - at));
-    double start = whole(logic_number(run, &from)), end = chars;
+    double chars = (double)count, start = whole(logic_number(run, &from)), end = chars;
     if (start < 0)
         start = fmax(0, chars + start);
     if (node->count == 3) {
@@ -73,8 +73,8 @@ static struct logic_value substr(struct logic_run *run, const struct blob_node *
     }
     if (start >= end)
         return of_text(SPAN_LIT(""));
-    size_t first = bytes_of(s, start);
-    return of_text(span_make(s.ptr + first, bytes_of(s, end) - first));
+    size_t first = bytes_of(s, (size_t)start);
+    return of_text(span_make(s.ptr + first, bytes_of(s, (size_t)end) - first));
 }
 
 /* Parts of a version: digits, and what stands behind '-'. */

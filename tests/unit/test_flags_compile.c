@@ -169,6 +169,7 @@ static void windows_and_zones_are_checked(void **state) {
     struct flags_model model = {.zones = zones, .zone_count = 1};
     assert_int_equal(compile(&model, &x), ERR_CONF);
     assert_string_equal(x.err.text, "time zone A: changes are not in order");
+    buf_release(&x.blob);
     model.zones++;
     model.zone_count = 2;
     assert_int_equal(compile(&model, &x), ERR_CONF);

@@ -30,8 +30,10 @@ static struct compiled compile(const struct flags_model *model) {
     c.bytes = malloc(blob.len);
     assert_non_null(c.bytes);
     memcpy(c.bytes, blob.data, blob.len);
-    if (flags_open(c.bytes, blob.len, &c.set, &err) < 0)
+    if (flags_open(c.bytes, blob.len, &c.set, &err) < 0) {
+        free(c.bytes);
         fail_msg("%s", err.text);
+    }
     buf_release(&blob);
     return c;
 }
