@@ -14,27 +14,18 @@
 #define S(text) SPAN_LIT(text)
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-/* A blob on the heap, in its exact size. */
 struct compiled {
     struct flags_set set;
-    void *bytes;
+    struct buf blob;
 };
 
 static struct compiled compile(const struct flags_model *model) {
-    struct buf blob;
     struct err err = {0};
     struct compiled c = {0};
-    buf_init(&blob, FLAGS_BLOB_MAX);
-    if (flags_compile(model, &blob, &err) < 0)
+    buf_init(&c.blob, FLAGS_BLOB_MAX);
+    if (flags_compile(model, &c.blob, &err) < 0 ||
+        flags_open(c.blob.data, c.blob.len, &c.set, &err) < 0)
         fail_msg("%s", err.text);
-    c.bytes = malloc(blob.len);
-    assert_non_null(c.bytes);
-    memcpy(c.bytes, blob.data, blob.len);
-    if (flags_open(c.bytes, blob.len, &c.set, &err) < 0) {
-        free(c.bytes);
-        fail_msg("%s", err.text);
-    }
-    buf_release(&blob);
     return c;
 }
 
@@ -57,7 +48,7 @@ static struct flags_result evaluate_one(struct flags_flag flag,
     flags_evaluate(&c.set, 0, context, &r);
     /* The spans point into the blob, which goes now. */
     r.variant = span_is(r.variant, "on") ? S("on") : span_is(r.variant, "off") ? S("off") : S("");
-    free(c.bytes);
+    buf_release(&c.blob);
     return r;
 }
 
@@ -108,7 +99,7 @@ static void an_unknown_flag_is_an_error(void **state) {
     assert_int_equal(flags_count(&empty), 0);
     assert_int_equal(flags_find(&empty, S("f")), FLAGS_NONE);
     assert_int_equal(evaluate(&empty, "f", &user1).error, FLAGS_FLAG_NOT_FOUND);
-    free(c.bytes);
+    buf_release(&c.blob);
 }
 
 /* Everything that could decide says the opposite of the step before it: the first one wins. */
@@ -145,7 +136,7 @@ static void the_order_of_decision(void **state) {
     do {                                                                                           \
         struct compiled c = compile(&model);                                                       \
         EXPECT(evaluate(&c.set, "f", &context), is_on, why);                                       \
-        free(c.bytes);                                                                             \
+        buf_release(&c.blob);                                                                      \
     } while (0)
     STEP(false, FLAGS_DISABLED);
     f->enabled = true;
@@ -370,7 +361,7 @@ static bool open_at(struct flags_window w, const struct flags_zone *zone, int64_
         .flags = &f, .flag_count = 1, .zones = zone, .zone_count = zone != NULL};
     struct compiled c = compile(&model);
     bool on = evaluate(&c.set, "f", &(struct flags_context){.now_us = now_us}).on;
-    free(c.bytes);
+    buf_release(&c.blob);
     return on;
 }
 
@@ -473,7 +464,7 @@ static void rollouts_are_monotone_and_right(void **state) {
             bool whole_percent = hash == FLAGS_HASH_UNLEASH || hash == FLAGS_HASH_JAVA31;
             if (!whole_percent)
                 assert_true(share > steps[s] - 1500.0 && share < steps[s] + 1500.0);
-            free(c.bytes);
+            buf_release(&c.blob);
         }
         assert_true(before[0] && before[USERS - 1]);
     }
@@ -567,7 +558,7 @@ static void what_is_bucketed_by(void **state) {
     for (context.random = 1; context.random <= 10000; context.random++)
         in += evaluate(&c.set, "orders_mongodb", &context).on;
     assert_in_range(in, 850, 1150);
-    free(c.bytes);
+    buf_release(&c.blob);
 }
 
 static void groups_move_together(void **state) {
@@ -591,7 +582,7 @@ static void groups_move_together(void **state) {
         apart += a != evaluate(&c.set, "c", &context).on;
     }
     assert_true(apart > 200);
-    free(c.bytes);
+    buf_release(&c.blob);
 }
 
 int main(void) {
