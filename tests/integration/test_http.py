@@ -493,11 +493,10 @@ def test_port_in_use(start):
 
 # ---- clients that misbehave ----
 
-def test_slow_headers_and_idle_connections(start):
+def test_slow_headers(start):
     server = start()
     begin = time.monotonic()
-    with server.connect() as dripping, server.connect() as silent, server.connect() as body:
-        body.sendall(request("POST", "/echo", Content_Length=5) + b"ab")
+    with server.connect() as dripping, server.connect() as silent:
         reader = Reader(dripping)
         dripping.settimeout(0.5)
         with contextlib.suppress(ConnectionError):
@@ -508,12 +507,28 @@ def test_slow_headers_and_idle_connections(start):
                         break
         assert reader.answer().status == 408
         assert 9.5 < time.monotonic() - begin < 12
-        silent.settimeout(WAIT)
         assert silent.recv(1) == b""
-        body.settimeout(0.1)
-        with pytest.raises(TimeoutError):  # 30 s for a body
-            body.recv(1)
         assert ask(server, "GET", "/view").status == 200
+
+
+def test_slow_bodies_slow_readers_and_idle_connections(start):
+    """30 s for a body, 30 s without a byte of the answer taken, 60 s between requests."""
+    server = start()
+    begin = time.monotonic()
+    with server.connect() as body, server.connect() as unread, server.connect() as idle:
+        for sock in (body, idle):
+            sock.settimeout(70)
+        idle.sendall(request("GET", "/view"))
+        idle_reader = Reader(idle)
+        assert idle_reader.answer().status == 200
+        body.sendall(request("POST", "/echo", Content_Length=5) + b"ab")
+        unread.sendall(request("GET", "/big?bytes=16000000"))
+        assert Reader(body).answer().status == 408
+        assert 29.5 < time.monotonic() - begin < 33
+        server.wait_for("connections", 1)  # after the two others: the idle one
+        assert time.monotonic() - begin < 36
+        assert idle_reader.closed()
+        assert 59.5 < time.monotonic() - begin < 63
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])
