@@ -3,8 +3,9 @@
 
 Starts a private PostgreSQL and a private SecantusDB (MongoDB-compatible) on free loopback ports in
 a temporary folder, loads the shop, lets a workload change it, runs `banyan run all` and `banyan
-verify` meanwhile, and says what came of it. Stops what it started; --keep leaves it running and
-says how to look at it and how to stop it. Exit code 0: everything was proven equal.
+verify` meanwhile, and says what came of it. On a terminal it goes on with `banyan serve`, says where
+its page is, and waits for Enter. Stops what it started; --keep leaves it running and says how to look
+at it and how to stop it. Exit code 0: everything was proven equal.
 """
 import argparse
 import json
@@ -126,7 +127,8 @@ class Demo:
         say(f"copied and caught up after {time.monotonic() - start:.1f} s, and streaming")
 
     def environment(self):
-        return {"SHOP_SOURCE": self.shop.uri, "SHOP_TARGET": self.mongo.uri()}
+        return {"SHOP_SOURCE": self.shop.uri, "SHOP_TARGET": self.mongo.uri(),
+                "SHOP_LISTEN": "127.0.0.1:0"}
 
     def _caught_up(self):
         if not self.run.is_running():
@@ -215,6 +217,15 @@ class Demo:
         say("verification   " + ("every document equals its rows" if code == 0 else
                                  f"exit code {code}"))
 
+    def show_page(self):
+        """The daemon goes on where the run stopped, the workload still changes the shop."""
+        shutil.copy(HERE / "feature-flags.yml", self.banyan.folder)
+        daemon = self.banyan.start("serve", env=self.environment())
+        address = daemon.wait_for(r"serving address=(\S+)", 30).group(1)
+        headline(f"banyan serve: http://{address}/ with the workload still running")
+        input("Press Enter to end: ")
+        daemon.stop()
+
     # Ends
 
     def leave_running(self):
@@ -257,7 +268,8 @@ class Demo:
         headline("lag, with the workload going on")
         lags = self.measure_lag(LAG_PROBES)
         say(f"{len(lags)} changes followed into MongoDB")
-        work = None if self.keep else self.stop_workload()
+        watched = sys.stdout.isatty() and not self.keep
+        work = None if self.keep or watched else self.stop_workload()
         self.summary(code, lags, work)
         self.show_order()
         if self.keep:
@@ -265,8 +277,9 @@ class Demo:
             return code == 0
         stopped = self.run.stop()
         headline(f"banyan run, asked to stop, ended with exit code {stopped.code}")
+        if watched:
+            self.show_page()
         return code == 0 and stopped.code == 0
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -15,11 +15,12 @@ struct api_routes {
     const struct http_route *routes;
     size_t count;
 };
-extern const struct api_routes api_status_routes, api_module_routes, api_parked_routes,
-    api_audit_routes, ofrep_routes, page_routes;
+extern const struct api_routes api_status_routes, api_health_routes, api_module_routes,
+    api_parked_routes, api_audit_routes, api_flag_routes, ofrep_routes, page_routes;
 
-/* All groups in one array with the service as their context; free() it. */
-struct http_route *api_routes_new(struct service *s, size_t *ret_count);
+/* All groups in one array with the service as their context; free() it. `ofrep_only`: what the
+ * second listener has: evaluation and health. */
+struct http_route *api_routes_new(struct service *s, bool ofrep_only, size_t *ret_count);
 
 /* What a change must say. False: the response has become the error. */
 struct api_change {

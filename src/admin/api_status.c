@@ -3,6 +3,7 @@
 
 #include "admin/collect.h"
 #include "admin/show.h"
+#include "admin/watch.h"
 
 #include <string.h>
 
@@ -51,6 +52,17 @@ static void get_metrics(const struct http_request *r, struct http_response *a, v
     picture_release(&p);
 }
 
+static void get_alerts(const struct http_request *r, struct http_response *a, void *context) {
+    const struct service *s = context;
+    struct json_out j;
+    (void)r;
+    json_out_begin(&j, &a->body);
+    json_out_open(&j, NULL, '{');
+    watch_show_alerts(s->watch, &j, "alerts");
+    json_out_close(&j, '}');
+    json_out_end(&j);
+}
+
 static void get_events(const struct http_request *r, struct http_response *a, void *context) {
     (void)r;
     (void)context;
@@ -59,10 +71,14 @@ static void get_events(const struct http_request *r, struct http_response *a, vo
 
 static const struct http_route routes[] = {
     {"GET", "/v1/status", HTTP_VIEWER, get_status, NULL, HTTP_SLOW},
-    {"GET", "/health", HTTP_ANYONE, get_health, NULL, HTTP_SLOW},
     {"GET", "/metrics", HTTP_VIEWER, get_metrics, NULL, HTTP_SLOW},
+    {"GET", "/v1/alerts", HTTP_VIEWER, get_alerts, NULL, HTTP_SLOW},
     {"GET", "/v1/events", HTTP_VIEWER, get_events, NULL, 0},
     {"POST", "/v1/login", HTTP_ANYONE, http_login, NULL, 0},
     {"POST", "/v1/logout", HTTP_ANYONE, http_logout, NULL, 0},
 };
+static const struct http_route health_routes[] = {
+    {"GET", "/health", HTTP_ANYONE, get_health, NULL, HTTP_SLOW},
+};
+const struct api_routes api_health_routes = {health_routes, 1};
 const struct api_routes api_status_routes = {routes, sizeof routes / sizeof *routes};

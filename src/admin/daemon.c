@@ -1,7 +1,10 @@
 #include "admin/daemon.h"
 
-#include "admin/api.h"
+#include "admin/flagstore.h"
+#include "admin/listeners.h"
 #include "admin/notify.h"
+#include "admin/reload.h"
+#include "admin/watch.h"
 #include "base/clock.h"
 #include "base/json_write.h"
 #include "base/log.h"
@@ -22,6 +25,7 @@
 struct service_loop {
     struct service *service;
     int reload_fd; /* SIGHUP */
+    struct reload reload;
     int64_t next_watchdog, next_status;
     int64_t parked; /* as the page was last told */
 };
@@ -70,11 +74,8 @@ static int start_modules(struct service *s, struct err *err) {
 static void end_modules(struct service *s) {
     for (size_t i = 0; i < s->module_count; i++)
         module_stop(s->modules[i]);
-    for (size_t i = 0; i < s->module_count; i++) {
+    for (size_t i = 0; i < s->module_count; i++)
         module_join(s->modules[i]);
-        module_free(s->modules[i]);
-    }
-    s->module_count = 0;
 }
 
 /* ---- the loop ---- */
@@ -119,8 +120,11 @@ static void loop_until_stopped(struct service_loop *loop) {
                              {.fd = stop_fd(), .events = POLLIN}};
         poll(p, 2, TICK_US / 1000);
         int64_t now = clock_mono_us();
-        if (take_reload(loop))
-            log_event(LOG_INFO, "reload");
+        bool asked = take_reload(loop);
+        if (reload_is_due(&loop->reload, loop->service) || asked)
+            reload_now(loop->service);
+        flagstore_poll(loop->service->flagstore);
+        watch_tick(loop->service->watch, now);
         if (now >= loop->next_watchdog) {
             loop->next_watchdog = now + WATCHDOG_EVERY_US;
             notify_systemd("WATCHDOG=1");
@@ -132,79 +136,69 @@ static void loop_until_stopped(struct service_loop *loop) {
     }
 }
 
-/* ---- HTTP ---- */
-
-static const char **texts(const struct conf_list *list) {
-    const char **all = mem_zalloc(list->count + 1, sizeof *all);
-    for (size_t i = 0; i < list->count; i++)
-        all[i] = list->items[i].text;
-    return all;
-}
-
-static int start_http(struct service *s, struct err *err) {
-    const struct conf_serve *c = &s->conf->serve;
-    _cleanup_(mem_freep) const char **hosts = texts(&c->hosts);
-    _cleanup_(mem_freep) const char **origins = texts(&c->ofrep_origins);
-    size_t count;
-    s->traffic = traffic_new();
-    s->routes = api_routes_new(s, &count);
-    const struct http_listener listener = {.address = c->listen,
-                                           .key = "listen",
-                                           .threads = 1,
-                                           .routes = s->routes,
-                                           .route_count = count,
-                                           .token_viewer = c->token_viewer,
-                                           .token_operator = c->token_operator,
-                                           .token_evaluate = c->token_evaluate,
-                                           .tls_cert = c->tls_cert,
-                                           .tls_key = c->tls_key,
-                                           .tls_client_ca = c->tls_client_ca,
-                                           .insecure = c->insecure,
-                                           .hosts = hosts,
-                                           .host_count = c->hosts.count,
-                                           .origins = origins,
-                                           .origin_count = c->ofrep_origins.count};
-    const struct http_config config = {.listeners = &listener,
-                                       .listener_count = 1,
-                                       .observe = traffic_observe,
-                                       .observe_context = s->traffic};
-    return http_server_start(&config, &s->http, err);
-}
+/* ---- all of it ---- */
 
 static void on_log(void *context, const char *event, struct span json) {
     (void)event;
     service_publish(context, "log", json);
 }
 
-/* The server ends last: a page may watch the end of the pipelines. */
-static void end_all(struct service *s) {
+struct parts {
+    struct listeners *listeners;
+    struct service_loop loop;
+};
+
+/* Flags before who asks for them; the server before the pipelines, so that a port in use is told
+ * before anything is copied. */
+static int start_parts(struct service *s, struct parts *p, struct err *err) {
+    int rc = slots_start(s->conf, s->state, &s->slots, err);
+    if (rc == 0)
+        rc = flagstore_start(s, &s->flagstore, err);
+    if (rc == 0)
+        rc = watch_start(s, &s->watch, err);
+    if (rc == 0)
+        rc = listeners_start(s, &p->listeners, err);
+    if (rc < 0)
+        return rc;
+    log_listen(on_log, s);
+    return start_modules(s, err);
+}
+
+/* The server ends after the pipelines: a page may watch their end. */
+static void end_parts(struct service *s, struct parts *p) {
     end_modules(s);
     slots_stop(s->slots);
     log_listen(NULL, NULL);
-    http_server_stop(s->http);
-    traffic_free(s->traffic);
-    free(s->routes);
+    listeners_stop(s, p->listeners);
+    watch_stop(s->watch);
+    flagstore_stop(s->flagstore);
+    for (size_t i = 0; i < s->module_count; i++)
+        module_free(s->modules[i]);
+}
+
+static void say_address(const struct service *s) {
+    const char *ofrep = listeners_ofrep_address(s);
+    const char *address = http_server_address(s->http, 0);
+    if (ofrep)
+        log_event(LOG_INFO, "serving", LOG_STR("address", address), LOG_STR("ofrep", ofrep));
+    else
+        log_event(LOG_INFO, "serving", LOG_STR("address", address));
 }
 
 static int serve(struct service *s, struct err *err) {
-    struct service_loop loop = {.service = s, .reload_fd = open_reload()};
-    int rc = slots_start(s->conf, s->state, &s->slots, err);
-    if (rc == 0)
-        rc = start_http(s, err);
-    if (rc == 0) {
-        log_listen(on_log, s);
-        rc = start_modules(s, err);
-    }
+    struct parts parts = {.loop = {.service = s, .reload_fd = open_reload()}};
+    reload_init(&parts.loop.reload, s);
+    int rc = start_parts(s, &parts, err);
     if (rc == 0) {
         notify_systemd("READY=1");
-        log_event(LOG_INFO, "serving", LOG_STR("address", http_server_address(s->http, 0)));
-        loop_until_stopped(&loop);
+        say_address(s);
+        loop_until_stopped(&parts.loop);
         notify_systemd("STOPPING=1");
         log_event(LOG_INFO, "stopping");
     }
-    end_all(s);
-    if (loop.reload_fd >= 0)
-        close(loop.reload_fd);
+    end_parts(s, &parts);
+    if (parts.loop.reload_fd >= 0)
+        close(parts.loop.reload_fd);
     return rc;
 }
 

@@ -18,12 +18,14 @@
 
 struct module {
     struct module_config config;
-    struct rate write_rate;
+    struct rate write_rate, read_rate;
     struct apply_live live;
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
     bool ending, paused;
+    int64_t configured;       /* writes per second */
+    bool limit_is_set;        /* by a person */
     struct stop_scope *scope; /* while the pipeline runs */
     struct module_view view;
     struct verification *verification; /* while one runs, and until the next */
@@ -113,7 +115,8 @@ static int run_pipeline(struct module *m, struct err *err) {
                                        .progress = on_progress,
                                        .progress_context = m,
                                        .live = &m->live,
-                                       .write_rate = &m->write_rate};
+                                       .write_rate = &m->write_rate,
+                                       .read_rate = &m->read_rate};
     int rc = state_lock_acquire(m->config.state_path, m->config.name, "serve", &lock, err);
     return rc < 0 ? rc : pipeline_run(m->config.conf, m->config.state, &options, err);
 }
@@ -213,7 +216,7 @@ static void *module_main(void *argument) {
 /* ---- for everybody ---- */
 
 static int64_t limit_of(const struct module *m, int64_t set) {
-    return set >= 0 ? set : m->config.conf->target.writes_per_second;
+    return set >= 0 ? set : m->configured;
 }
 
 int module_start(const struct module_config *config, struct module **ret_module, struct err *err) {
@@ -225,10 +228,13 @@ int module_start(const struct module_config *config, struct module **ret_module,
     pthread_condattr_t attributes;
     m->config = *config;
     m->paused = control.paused;
+    m->configured = config->conf->target.writes_per_second;
+    m->limit_is_set = control.writes_per_second >= 0;
     m->view.writes_per_second = limit_of(m, control.writes_per_second);
     m->view.since_us = clock_wall_us();
     (void)snprintf(m->view.name, sizeof m->view.name, "%s", config->name);
     rate_init(&m->write_rate, m->view.writes_per_second);
+    rate_init(&m->read_rate, config->conf->source.snapshot_rows_per_second);
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -269,6 +275,7 @@ void module_free(struct module *m) {
     if (!m)
         return;
     rate_release(&m->write_rate);
+    rate_release(&m->read_rate);
     pthread_cond_destroy(&m->wake);
     pthread_mutex_destroy(&m->lock);
     free(m);
@@ -326,12 +333,24 @@ int module_throttle(struct module *m, int64_t writes_per_second, struct err *err
     rc = state_control_set(m->config.state, m->config.name, &control, err);
     if (rc < 0)
         return rc;
-    rate_set(&m->write_rate, limit_of(m, writes_per_second));
     pthread_mutex_lock(&m->lock);
+    rate_set(&m->write_rate, limit_of(m, writes_per_second));
+    m->limit_is_set = writes_per_second >= 0;
     m->view.writes_per_second = limit_of(m, writes_per_second);
     pthread_mutex_unlock(&m->lock);
     tell(m);
     return 0;
+}
+
+void module_set_limits(struct module *m, int64_t writes_per_second, int64_t rows_per_second) {
+    pthread_mutex_lock(&m->lock);
+    m->configured = writes_per_second;
+    if (!m->limit_is_set) {
+        rate_set(&m->write_rate, writes_per_second);
+        m->view.writes_per_second = writes_per_second;
+    }
+    rate_set(&m->read_rate, rows_per_second);
+    pthread_mutex_unlock(&m->lock);
 }
 
 int module_verify(struct module *m, const char *module, int64_t sample, struct err *err) {

@@ -83,6 +83,9 @@ int module_resume(struct module *m, struct err *err) must_check;
 /* writes_per_second -1: as configured; 0: no limit. */
 int module_throttle(struct module *m, int64_t writes_per_second, struct err *err) must_check;
 
+/* The configured limits have changed; what a person set stays. */
+void module_set_limits(struct module *m, int64_t writes_per_second, int64_t rows_per_second);
+
 /* Starts a verification of `module` (of the pipeline "all": one of them, or "all") in a thread;
  * ERR_BUSY while one runs. The result is in the state (state_verification_get). */
 int module_verify(struct module *m, const char *module, int64_t sample, struct err *err) must_check;

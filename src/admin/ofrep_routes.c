@@ -43,10 +43,6 @@ static void post_one(const struct http_request *r, struct http_response *a, void
     _cleanup_(flagset_putp) struct flagset *flags = flagset_get(&s->flags);
     struct ofrep_question question;
     struct flags_result result;
-    if (r->parameter[0].len == 0) { /* with a slash behind: all of them */
-        post_all(r, a, context);
-        return;
-    }
     ask(r, flags, &question);
     a->status = ofrep_one(&question, r->parameter[0], &a->body, &result);
     service_count_evaluation(s, &result);
@@ -61,6 +57,7 @@ static void get_events(const struct http_request *r, struct http_response *a, vo
 static const struct http_route routes[] = {
     {"POST", "/ofrep/v1/evaluate/flags/{key*}", HTTP_EVALUATE, post_one, NULL, HTTP_CORS},
     {"POST", "/ofrep/v1/evaluate/flags", HTTP_EVALUATE, post_all, NULL, HTTP_CORS},
+    {"POST", "/ofrep/v1/evaluate/flags/", HTTP_EVALUATE, post_all, NULL, HTTP_CORS},
     {"GET", "/ofrep/v1/events", HTTP_EVALUATE, get_events, NULL, HTTP_CORS},
 };
 const struct api_routes ofrep_routes = {routes, sizeof routes / sizeof *routes};

@@ -2,6 +2,7 @@
 
 #include "admin/picture.h"
 #include "admin/show.h"
+#include "admin/watch.h"
 
 #include <string.h>
 
@@ -56,6 +57,8 @@ void service_sample(const struct service *s, struct obs_page *page) {
     struct http_counts counts;
     sample_evaluations(s, page);
     traffic_sample(s->traffic, page);
+    if (s->watch)
+        watch_sample(s->watch, page);
     if (!s->http)
         return;
     http_server_counts(s->http, &counts);

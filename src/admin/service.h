@@ -26,13 +26,14 @@ struct service {
     /* Made at the start, never changed: any thread may read. Modules: one for each of the
      * configuration, or the one pipeline "all" where `run all` made it. */
     struct http_server *http;
-    struct http_route *routes;
     struct traffic *traffic;
     struct slots *slots;
     struct module *modules[SERVICE_MODULES_MAX];
     size_t module_count;
 
     /* Any thread. */
+    struct flagstore *flagstore;
+    struct watch *watch;
     struct flagset_holder flags;
     struct {
         _Atomic uint64_t count[2][SERVICE_REASONS]; /* off, on */

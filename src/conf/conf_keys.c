@@ -87,7 +87,7 @@ static const struct conf_key keys[] = {
     {SCOPE_SOURCE, "publication", KIND_TEXT, 0, AT(conf, source.publication),
      .check = conf_check_publication, .otherwise = "the slot's name",
      .example = "publication: banyan_shop", .help = "The publication, at most 63 bytes."},
-    {SCOPE_SOURCE, "heartbeat", KIND_DURATION, KEY_RELOAD, AT(conf, source.heartbeat_us),
+    {SCOPE_SOURCE, "heartbeat", KIND_DURATION, 0, AT(conf, source.heartbeat_us),
      RANGE(SECOND / 10, 3600 * SECOND), .fallback = "10s", .example = "heartbeat: 30s",
      .help =
          "How often a quiet database is made to advance its slot, so that it can let its log go."},

@@ -41,10 +41,11 @@ struct pipeline_options {
     const char *module; /* "all": every module over one slot */
     bool catch_up;
     bool snapshot_only;
-    bool repair_only; /* for requests: nothing is copied that was not, nothing is made */
+    bool repair_only;   /* for requests: nothing is copied that was not, nothing is made */
     const char *recopy; /* collection name, "all", or NULL */
-    struct rate
-        *write_rate; /* the limit of writes, which its owner may change; NULL: as configured */
+    /* Limits of writes and of rows read by copies, which their owner may change; NULL: as
+     * configured. */
+    struct rate *write_rate, *read_rate;
     struct apply_live *live; /* NULL: nobody looks */
     pipeline_progress_fn progress;
     void *progress_context;
