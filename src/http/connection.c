@@ -236,9 +236,6 @@ static void dispatch(struct http_connection *c, size_t body_len) {
         http_exchange_clear(x);
     }
     const char *base = c->in.data + c->at;
-    if (base != c->head.base) /* the body moved the buffer: the parts of the path moved too */
-        http_router_match(&c->loop->service->router, c->head.method,
-                          span_make(base + c->head.path.at, c->head.path.len), &c->match);
     c->head.base = base;
     c->handled_us = c->now_us;
     x->route = route;
@@ -325,10 +322,23 @@ static void close_gap(struct http_connection *c) {
     c->chunks.at = c->chunks.body;
 }
 
+/* The body may have moved the buffer: what points into the head moves too. */
+static void follow_buffer(struct http_connection *c) {
+    const char *base = c->in.data + c->at;
+    if (base == c->head.base)
+        return;
+    c->head.base = base;
+    http_router_match(&c->loop->service->router, c->head.method,
+                      span_make(base + c->head.path.at, c->head.path.len), &c->match);
+    if (c->asker.cors_origin.ptr)
+        c->asker.cors_origin = http_head_field(&c->head, "origin");
+}
+
 /* False: more bytes are needed. */
 static bool read_body(struct http_connection *c) {
     size_t there = input(c).len - c->head.len;
     const char *why = "";
+    follow_buffer(c);
     if (!c->head.chunked) {
         if (there < c->head.length)
             return false;

@@ -283,6 +283,27 @@ def test_body_limits(shared):
         assert Reader(sock).answer().json()["length"] == 300000
 
 
+@pytest.mark.sanitize
+def test_what_points_into_a_head_follows_its_body(shared):
+    """The buffer moves while a body arrives; the parts of the path and the origin were lost."""
+    app = {"Origin": "https://app.example", "Content_Type": "application/json"}
+    body = b'{"n":1,"x":"' + b"y" * 300000 + b'"}'
+    answer = ask(shared, "POST", "/json/the%20key", body, **app)
+    assert answer.json() == {"key": "the key", "n": 2}
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    head = request("POST", "/json/k", Transfer_Encoding="chunked", **app)
+    head = head.replace(b"Content-Length: 0\r\n", b"")
+    with shared.connect() as sock:
+        sock.sendall(request("GET", "/view") + head)  # moved to the front, too
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20):
+                sock.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        reader = Reader(sock)
+        assert reader.answer().status == 200
+        answer = reader.answer()
+    assert answer.status == 413
+
+
 def test_expect_continue(shared):
     head = b"POST /echo HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     with shared.connect() as sock:
