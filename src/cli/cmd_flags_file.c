@@ -69,7 +69,7 @@ int cmd_flags_check(struct cli *cli, int argc, char **argv, struct err *err) {
             (void)fprintf(stderr, "banyan: warning: %s:%u:%u: flag '%.200s' has expired\n", argv[0],
                           f->place.line, f->place.column, f->name.ptr);
     }
-    buf_printf(&out, cli->json ? "{\"format\":\"%s\",\"flags\":%zu}\n" : "%s: %zu flags, good\n",
+    buf_printf(&out, cli->json ? "{\"format\":\"%s\",\"flags\":%zu}\n" : "good: %s, %zu flags\n",
                flagfile_format_name(file->format), file->model.flag_count);
     return cli_print(&out, err);
 }

@@ -160,9 +160,7 @@ static void by_rollout(struct explaining *e) {
         buf_add_text(e->out, "no rule holds");
         return;
     }
-    buf_printf(e->out, "rollout_percentage %u", f->rollout / 1000);
-    if (f->rollout % 1000)
-        buf_printf(e->out, ".%03u", f->rollout % 1000);
+    buf_printf(e->out, "rollout_percentage %g", f->rollout / 1000.0);
     if (f->split_count > 0)
         buf_add_text(e->out, ", split by weight");
 }

@@ -186,35 +186,24 @@ static int read_conditions(struct reader *r, const struct tree_node *node, struc
 
 /* ---- the rest of a flag ---- */
 
-static int read_bucketing(struct reader *r, const struct tree_node *node, struct flags_flag *f) {
-    const struct tree_node *by = read_get(node, "bucket_by"), *hash = read_get(node, "hash");
-    struct flags_bucketing *b = &f->bucketing;
-    unsigned choice = 0;
+static int read_bucket_by(struct reader *r, const struct tree_node *node,
+                          struct flags_bucketing *b) {
     struct span text;
-    const struct tree_node *group = read_get(node, "bucket_group");
-    /* "" is a group too: Unleash's gradual strategies have it unless another is given. */
-    bool none = group && group->kind == TREE_SCALAR && group->text.len == 0;
-    int rc = group && !none ? read_text(r, "bucket_group", group, FLAGS_NAME_MAX, &b->group) : 0;
-    if (none)
-        b->group = group->text;
-    if (rc == 0 && hash)
-        rc = read_choice(r, "hash", hash, HASHES, &choice);
-    b->hash = (enum flags_hash)choice;
-    if (rc == 0 && by) {
-        rc = read_text(r, "bucket_by", by, FLAGS_NAME_MAX, &text);
-        if (rc < 0)
-            return rc;
-        b->by_count = 1;
-        b->by[0].source = span_is(text, "user")     ? FLAGS_BY_USER
-                          : span_is(text, "tenant") ? FLAGS_BY_TENANT
-                                                    : FLAGS_BY_ATTRIBUTE;
-        if (b->by[0].source == FLAGS_BY_ATTRIBUTE)
-            b->by[0].attribute = text;
-    }
-    if (rc < 0 || b->hash != FLAGS_HASH_LAUNCHDARKLY)
+    int rc = read_text(r, "bucket_by", node, FLAGS_NAME_MAX, &text);
+    if (rc < 0)
         return rc;
-    /* LaunchDarkly hashes "<key>.<salt>.<value>" or "<seed>.<value>": the group is what stands
-     * before the last dot, so a seed is a number and everything else has a dot. */
+    b->by_count = 1;
+    b->by[0].source = span_is(text, "user")     ? FLAGS_BY_USER
+                      : span_is(text, "tenant") ? FLAGS_BY_TENANT
+                                                : FLAGS_BY_ATTRIBUTE;
+    if (b->by[0].source == FLAGS_BY_ATTRIBUTE)
+        b->by[0].attribute = text;
+    return 0;
+}
+
+/* LaunchDarkly hashes "<key>.<salt>.<value>" or "<seed>.<value>": the group is what stands before
+ * the last dot, so a seed is a number and everything else has a dot. */
+static int split_group(struct reader *r, struct conf_at at, struct flags_bucketing *b) {
     int64_t seed;
     const char *dot = b->group.ptr ? memchr(b->group.ptr, '.', b->group.len) : NULL;
     if (b->group.ptr && conf_read_int(b->group, &seed) && seed >= 0 && seed <= UINT32_MAX) {
@@ -225,11 +214,29 @@ static int read_bucketing(struct reader *r, const struct tree_node *node, struct
         b->salt = span_make(dot + 1, b->group.len - (size_t)(dot + 1 - b->group.ptr));
         b->group.len = (size_t)(dot - b->group.ptr);
     } else {
-        rc = read_fail(r, hash->at,
-                       "'hash: launchdarkly' needs 'bucket_group': the flag's key and salt there, "
-                       "\"key.salt\", or the seed, a number");
+        return read_fail(r, at,
+                         "'hash: launchdarkly' needs 'bucket_group': the flag's key and salt "
+                         "there, \"key.salt\", or the seed, a number");
     }
-    return rc;
+    return 0;
+}
+
+static int read_bucketing(struct reader *r, const struct tree_node *node, struct flags_flag *f) {
+    const struct tree_node *by = read_get(node, "bucket_by"), *hash = read_get(node, "hash");
+    struct flags_bucketing *b = &f->bucketing;
+    unsigned choice = 0;
+    const struct tree_node *group = read_get(node, "bucket_group");
+    /* "" is a group too: Unleash's gradual strategies have it unless another is given. */
+    bool none = group && group->kind == TREE_SCALAR && group->text.len == 0;
+    int rc = group && !none ? read_text(r, "bucket_group", group, FLAGS_NAME_MAX, &b->group) : 0;
+    if (none)
+        b->group = group->text;
+    if (rc == 0 && hash)
+        rc = read_choice(r, "hash", hash, HASHES, &choice);
+    b->hash = (enum flags_hash)choice;
+    if (rc == 0 && by)
+        rc = read_bucket_by(r, by, b);
+    return rc < 0 || b->hash != FLAGS_HASH_LAUNCHDARKLY ? rc : split_group(r, hash->at, b);
 }
 
 static bool read_date(struct span s, int32_t *ret_days) {

@@ -283,33 +283,48 @@ static int check_requires(struct plainer *p) {
     return 0;
 }
 
+static int decide_fixed(struct plainer *p) {
+    const struct flags_flag *f = p->f;
+    int truth = f->off_variant.len ? truth_of(p, f->off_variant) : 0;
+    if (f->off_variant.len == 0)
+        note(p, "it gives false here, and no value there");
+    p->out->rollout = truth == 1 ? FLAGS_ROLLOUT_ALL : 0;
+    if (truth == 1 && !f->enabled)
+        note(p, "once enabled it gives true to everybody");
+    return 0;
+}
+
+static int decide_split(struct plainer *p) {
+    const struct flags_flag *f = p->f;
+    if (f->rollout != FLAGS_ROLLOUT_ALL)
+        return cannot(p, f->place, "a draw among a percentage");
+    bool whole = f->split_bucketing.hash == FLAGS_HASH_LAUNCHDARKLY;
+    return keep_split(p, f->split, f->split_count, &f->split_bucketing,
+                      whole ? FLAGS_ROLLOUT_ALL : 0);
+}
+
+static int decide_rollout(struct plainer *p) {
+    const struct flags_flag *f = p->f;
+    bool rolls_out = !f->rules_only && f->rollout > 0;
+    p->out->rollout = f->rules_only ? 0 : f->rollout;
+    if (rolls_out && f->split_count > 0)
+        return decide_split(p);
+    if (rolls_out && f->rollout < FLAGS_ROLLOUT_ALL)
+        return keep_bucketing(p, &f->bucketing);
+    if (f->bucketing.hash != FLAGS_HASH_LAUNCHDARKLY || f->bucketing.group.ptr)
+        p->out->bucketing = f->bucketing;
+    return 0;
+}
+
 static int decide(struct plainer *p) {
     const struct flags_flag *f = p->f;
     if (f->targeting)
         return keep_targeting(p);
-    if (f->fixed) {
-        int truth = f->off_variant.len ? truth_of(p, f->off_variant) : 0;
-        if (f->off_variant.len == 0)
-            note(p, "it gives false here, and no value there");
-        p->out->rollout = truth == 1 ? FLAGS_ROLLOUT_ALL : 0;
-        if (truth == 1 && !f->enabled)
-            note(p, "once enabled it gives true to everybody");
-        return 0;
-    }
+    if (f->fixed)
+        return decide_fixed(p);
     if (!off_is_false(p) || (f->variant_count > 0 && truth_of(p, f->on_variant) != 1))
         return cannot(p, f->place, "off meaning true");
-    p->out->rollout = f->rules_only ? 0 : f->rollout;
-    int rc = 0;
-    if (!f->rules_only && f->split_count > 0 && f->rollout > 0)
-        rc = f->rollout == FLAGS_ROLLOUT_ALL
-                 ? keep_split(p, f->split, f->split_count, &f->split_bucketing,
-                              f->split_bucketing.hash == FLAGS_HASH_LAUNCHDARKLY ? FLAGS_ROLLOUT_ALL
-                                                                                 : 0)
-                 : cannot(p, f->place, "a draw among a percentage");
-    else if (!f->rules_only && f->rollout > 0 && f->rollout < FLAGS_ROLLOUT_ALL)
-        rc = keep_bucketing(p, &f->bucketing);
-    else if (f->bucketing.hash != FLAGS_HASH_LAUNCHDARKLY || f->bucketing.group.ptr)
-        p->out->bucketing = f->bucketing;
+    int rc = decide_rollout(p);
     return rc < 0 ? rc : keep_rules(p);
 }
 

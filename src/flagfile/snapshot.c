@@ -218,8 +218,6 @@ static int sync_folder(const char *path, struct err *err) {
     return rc;
 }
 
-/* Each writer has a name of its own, so two of them never mix; the last rename counts, and both
- * were built from the same state. */
 static bool holds(const char *path, struct span bytes) {
     _cleanup_(buf_release) struct buf now = {.max = FLAGS_BLOB_MAX};
     struct stat st;
@@ -230,8 +228,9 @@ static bool holds(const char *path, struct span bytes) {
 static int replace_file(const char *path, struct span bytes, struct err *err) {
     if (holds(path, bytes)) /* who watches the file is not woken for nothing */
         return 0;
-    _cleanup_(mem_freep) char *beside = mem_printf("%s.XXXXXX", path);
-    int fd = mkostemp(beside, O_CLOEXEC);
+    /* One writer at a time, see lock_refresh; what a killed one left is written over. */
+    _cleanup_(mem_freep) char *beside = mem_printf("%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return file_error("make", beside, err);
     int rc = write_all(fd, bytes) < 0 || fsync(fd) < 0 ? file_error("write", beside, err) : 0;
@@ -262,8 +261,9 @@ static int note_full(const struct snapshot *snapshot, struct state *s, struct er
     return rc;
 }
 
-int snapshot_publish(const struct snapshot *snapshot, const char *state_path, struct state *s,
-                     struct err *err) {
+/* Blob and last good file, durable when it returns. */
+static int publish(const struct snapshot *snapshot, const char *state_path, struct state *s,
+                   struct err *err) {
     _cleanup_(mem_freep) char *blob = snapshot_blob_path(state_path);
     _cleanup_(mem_freep) char *last = last_good_path(state_path);
     _cleanup_(buf_release) struct buf text = {.max = FLAGFILE_MAX + 128 * (size_t)1024};
@@ -301,7 +301,7 @@ int snapshot_refresh(const struct conf *conf, const char *state_path, struct sta
         return lock;
     int rc = snapshot_build(conf, state_path, s, &built, err);
     if (rc == 0)
-        rc = snapshot_publish(built, state_path, s, err);
+        rc = publish(built, state_path, s, err);
     (void)close(lock);
     if (rc < 0)
         snapshot_free(built);

@@ -41,14 +41,10 @@ int snapshot_build(const struct conf *conf, const char *state_path, struct state
 void snapshot_free(struct snapshot *snapshot);
 DEFINE_CLEANUP(struct snapshot *, snapshot_free)
 
-/* Blob and last good file, durable when it returns; also notes in the state which flags are on for
- * everybody. */
-int snapshot_publish(const struct snapshot *snapshot, const char *state_path, struct state *s,
-                     struct err *err) must_check;
-
-/* Builds and publishes; others that do so at the same time wait. What the command line and the
- * daemon do at start, after each change and when the file changed. On failure what was published
- * stays. */
+/* Builds and publishes, and notes in the state which flags are on for everybody. Blob and last good
+ * file are durable when it returns; others that do so at the same time wait. What the command line
+ * and the daemon do at start, after each change and when the file changed. On failure what was
+ * published stays. */
 int snapshot_refresh(const struct conf *conf, const char *state_path, struct state *s,
                      struct snapshot **ret_snapshot, struct err *err) must_check;
 

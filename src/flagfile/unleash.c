@@ -186,33 +186,40 @@ static const struct flags_node *constraint_operator(struct reader *r, const stru
     return NULL;
 }
 
+static int read_constraint_name(struct reader *r, struct constraint *c) {
+    const struct tree_node *name = read_get(c->node, "contextName");
+    const struct tree_node *op = read_get(c->node, "operator");
+    if (!name || !op)
+        return read_fail(r, c->node->at, "a constraint needs 'contextName' and 'operator'");
+    int rc = attribute_name(r, name, &c->name);
+    return rc < 0 ? rc : read_text(r, "operator", op, 64, &c->op);
+}
+
+static int read_constraint_values(struct reader *r, struct constraint *c) {
+    const struct tree_node *values = read_get(c->node, "values");
+    int rc =
+        values ? read_texts(r, "values", values, FLAGS_VALUES_MAX, &c->values, &c->value_count) : 0;
+    bool needs = c->op.len > 4 && memcmp(c->op.ptr, "STR_", 4) == 0;
+    if (rc == 0 && needs && c->value_count == 0)
+        rc = read_fail(r, c->node->at, "constraint %.*s has no 'values'", SPAN_ARG(c->op));
+    return rc;
+}
+
 static int read_constraint(struct reader *r, const struct tree_node *node,
                            const struct flags_node **ret) {
     struct constraint c = {.node = node};
-    const struct tree_node *name = NULL, *op = NULL, *values = NULL;
     bool inverted = false, any_case = false;
     int rc = read_kind(r, "constraints", node, TREE_MAP);
-    if (rc == 0) {
-        name = read_get(node, "contextName");
-        op = read_get(node, "operator");
-        values = read_get(node, "values");
-    }
-    if (rc == 0 && (!name || !op))
-        rc = read_fail(r, node->at, "a constraint needs 'contextName' and 'operator'");
     if (rc == 0)
-        rc = attribute_name(r, name, &c.name);
+        rc = read_constraint_name(r, &c);
     if (rc == 0)
-        rc = read_text(r, "operator", op, 64, &c.op);
-    if (rc == 0 && values)
-        rc = read_texts(r, "values", values, FLAGS_VALUES_MAX, &c.values, &c.value_count);
+        rc = read_constraint_values(r, &c);
     if (rc == 0)
         rc = read_optional_bool(r, node, "inverted", &inverted);
     if (rc == 0)
         rc = read_optional_bool(r, node, "caseInsensitive", &any_case);
     if (rc == 0 && any_case)
         rc = cannot_keep(r, &c, "caseInsensitive has no equal here");
-    if (rc == 0 && c.value_count == 0 && c.op.len > 4 && memcmp(c.op.ptr, "STR_", 4) == 0)
-        rc = read_fail(r, node->at, "constraint %s has no 'values'", c.op.ptr);
     if (rc < 0)
         return rc;
     const struct flags_node *made = constraint_operator(r, &c);

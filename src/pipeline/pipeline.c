@@ -364,7 +364,7 @@ static void release(struct run *run) {
     plan_free(run->plan);
     pg_catalog_free(run->catalog);
     rate_release(&run->own_rate);
-    rate_release(&run->read_rate);
+    rate_release(&run->own_read_rate);
     pthread_mutex_destroy(&run->lock);
     if (run->wake_fd >= 0)
         close(run->wake_fd);
@@ -389,7 +389,8 @@ int pipeline_run(const struct conf *conf, struct state *state,
     pthread_mutex_init(&run->lock, NULL);
     rate_init(&run->own_rate, conf->target.writes_per_second);
     run->rate = options->write_rate ? options->write_rate : &run->own_rate;
-    rate_init(&run->read_rate, conf->source.snapshot_rows_per_second);
+    rate_init(&run->own_read_rate, conf->source.snapshot_rows_per_second);
+    run->read_rate = options->read_rate ? options->read_rate : &run->own_read_rate;
     int rc = set_names(run, err);
     if (rc == 0)
         rc = run_all(run, err);

@@ -58,7 +58,8 @@ struct run {
     struct mongo *mongo;                /* main's connection to the target */
     struct rate *rate;                  /* of writes: own_rate, or the caller's */
     struct rate own_rate;               /* target.writes_per_second */
-    struct rate read_rate;              /* source.snapshot.rows_per_second */
+    struct rate *read_rate;             /* of rows that copies read: as above */
+    struct rate own_read_rate;          /* source.snapshot.rows_per_second */
 
     struct queue *lane_queues[LEDGER_LANES_MAX];
     struct lane *lanes[LEDGER_LANES_MAX];
@@ -68,8 +69,8 @@ struct run {
     struct resolver *resolver;
     struct fanouts *fanouts;
     struct parked *parked;
-
     struct indexes *indexes;
+
     int wake_fd;          /* eventfd: something is finished or failed */
     pthread_mutex_t lock; /* failure, index_failure */
     struct err failure;   /* code 0: none */

@@ -167,7 +167,7 @@ static int claim(struct worker *w, struct chunk *ret, struct err *err) {
 static int keep_rates(struct run *run, int64_t count, struct err *err) {
     int64_t now = clock_mono_us();
     int64_t write_wait = rate_take(run->rate, count, now);
-    int64_t read_wait = rate_take(&run->read_rate, count, now);
+    int64_t read_wait = rate_take(run->read_rate, count, now);
     int64_t wait = write_wait > read_wait ? write_wait : read_wait;
     if (wait > 0 && stop_wait(wait))
         return err_set(err, ERR_STOPPED, "asked to stop");

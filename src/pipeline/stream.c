@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "pipeline/lineage.h"
 #include "pipeline/requests.h"
 #include "pipeline/router.h"
 #include "pipeline/run.h"
@@ -434,7 +435,9 @@ static int end_leftover(struct run *run, const char *app, struct err *err) {
 static int check_same_server(struct run *run, struct repl *repl, struct err *err) {
     struct repl_identity identity;
     int rc = repl_identify(repl, &identity, err);
-    return rc < 0 ? rc : state_check_system(run->state, run->name, identity.system_id, err);
+    if (rc == 0)
+        rc = state_check_system(run->state, run->name, identity.system_id, err);
+    return rc < 0 ? rc : lineage_check(run, repl, &identity, err);
 }
 
 static int open_stream(struct stream *s, struct err *err) {

@@ -103,15 +103,24 @@ static void add_array(struct buf *q, const struct span *first, size_t count, siz
     buf_add_text(q, "}'");
 }
 
+/* The types of a tuple's columns. */
+typedef const struct pg_type *(*tuple_type_fn)(const void *context, size_t column);
+
+/* There are no arrays of arrays, so a list of those travels as texts. */
+static bool is_listed_as_text(const struct pg_type *type) {
+    return type->kind == PG_KIND_ARRAY;
+}
+
 /* unnest('{...}'::t1[], '{...}'::t2[]): tuple values, turned into one array for each column. */
 static void add_tuples(struct buf *q, const struct span *tuples, size_t count, size_t width,
-                       const char *(*type_of)(const void *, size_t), const void *context) {
+                       tuple_type_fn type_of, const void *context) {
     buf_add_text(q, "unnest(");
     for (size_t column = 0; column < width; column++) {
+        const struct pg_type *type = type_of(context, column);
         if (column)
             buf_add_text(q, ", ");
         add_array(q, tuples + column, count, width);
-        buf_printf(q, "::%s[]", type_of(context, column));
+        buf_printf(q, "::%s[]", is_listed_as_text(type) ? "pg_catalog.text" : type->sql_name);
     }
     buf_add_char(q, ')');
 }
@@ -121,28 +130,32 @@ static void add_tuple_names(struct buf *q, size_t width) {
         buf_printf(q, "%sk%zu", i ? ", " : "", i);
 }
 
-static const char *id_type(const void *context, size_t i) {
+static const struct pg_type *id_type(const void *context, size_t i) {
     const struct plan_collection *c = context;
-    return c->root->columns[c->id[i]].source->type->sql_name;
+    return c->root->columns[c->id[i]].source->type;
 }
 
-static const char *parent_join_type(const void *context, size_t i) {
+static const struct pg_type *parent_join_type(const void *context, size_t i) {
     const struct plan_node *node = context;
-    return node->parent->columns[node->join_parent[i]].source->type->sql_name;
+    return node->parent->columns[node->join_parent[i]].source->type;
 }
 
-static const char *child_join_type(const void *context, size_t i) {
+static const struct pg_type *child_join_type(const void *context, size_t i) {
     const struct plan_node *node = context;
-    return node->columns[node->join_child[i]].source->type->sql_name;
+    return node->columns[node->join_child[i]].source->type;
 }
 
-/* alias.column = k.kN for each of the columns */
+/* alias.column = k.kN for each of the columns; the tuples' types as in add_tuples. */
 static void add_match(struct buf *q, const char *alias, const struct plan_node *node,
-                      const int *columns, size_t count) {
+                      const int *columns, size_t count, tuple_type_fn type_of,
+                      const void *context) {
     for (size_t i = 0; i < count; i++) {
+        const struct pg_type *type = type_of(context, i);
         buf_printf(q, "%s%s.", i ? " AND " : "", alias);
         pg_add_ident(q, node->columns[columns[i]].name);
         buf_printf(q, " = k.k%zu", i);
+        if (is_listed_as_text(type))
+            buf_printf(q, "::%s", type->sql_name);
     }
 }
 
@@ -156,7 +169,7 @@ static void add_key_join(struct buf *q, const struct plan_collection *c, const s
     buf_add_text(q, ") JOIN ");
     add_table(q, c->root, "r");
     buf_add_text(q, " ON ");
-    add_match(q, "r", c->root, c->id, c->id_count);
+    add_match(q, "r", c->root, c->id, c->id_count, id_type, c);
 }
 
 void query_existing_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
@@ -199,7 +212,7 @@ void query_children(struct buf *q, const struct plan_node *node, const struct sp
     buf_add_text(q, ", n) JOIN ");
     add_table(q, node, "c");
     buf_add_text(q, " ON ");
-    add_match(q, "c", node, node->join_child, node->join_count);
+    add_match(q, "c", node, node->join_child, node->join_count, parent_join_type, node);
     buf_add_text(q, " ORDER BY k.n");
     for (size_t i = 0; i < node->order_count; i++) {
         buf_add_text(q, ", c.");
@@ -254,7 +267,7 @@ void query_climb(struct buf *q, const struct plan_node *node, const struct span 
     buf_add_text(q, ") JOIN ");
     add_table(q, node->parent, "p1");
     buf_add_text(q, " ON ");
-    add_match(q, "p1", node->parent, node->join_parent, node->join_count);
+    add_match(q, "p1", node->parent, node->join_parent, node->join_count, child_join_type, node);
     level = 1;
     for (const struct plan_node *n = node->parent; n->parent; n = n->parent)
         add_step_up(q, n, level++);

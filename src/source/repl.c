@@ -87,6 +87,19 @@ int repl_identify(struct repl *r, struct repl_identity *ret, struct err *err) {
     return 0;
 }
 
+int repl_timeline_history(struct repl *r, uint32_t timeline, struct buf *out, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *result = NULL;
+    char command[64];
+    (void)snprintf(command, sizeof command, "TIMELINE_HISTORY %lu", (unsigned long)timeline);
+    int rc = pg_exec(r->pg, command, &result, err);
+    if (rc < 0)
+        return rc;
+    if (pg_rows(result) != 1)
+        return bad_answer("TIMELINE_HISTORY", err);
+    buf_add_span(out, pg_value(result, 0, 1));
+    return buf_ok(out) ? 0 : bad_answer("TIMELINE_HISTORY", err);
+}
+
 /* ---- stream ---- */
 
 /* Replication commands know no E'' strings; a backslash is itself in them, always. */

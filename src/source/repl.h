@@ -28,6 +28,11 @@ struct repl_identity {
 };
 int repl_identify(struct repl *r, struct repl_identity *ret, struct err *err) must_check;
 
+/* The text of a timeline's history file is appended (PostgreSQL 15 docs, 55.4, TIMELINE_HISTORY).
+ */
+int repl_timeline_history(struct repl *r, uint32_t timeline, struct buf *out,
+                          struct err *err) must_check;
+
 /* Plugin pgoutput, permanent, two_phase off, FAILOVER from PostgreSQL 17 on, no snapshot: chunks
  * are read in short transactions of their own. Changes that commit after *ret_consistent are in it.
  */

@@ -141,6 +141,15 @@ int state_pipeline_set_slot(struct state *s, const char *name, enum state_slot s
     return statement_run(&st, NULL, err);
 }
 
+int state_pipeline_set_timeline(struct state *s, const char *name, uint32_t timeline,
+                                struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "UPDATE pipeline SET timeline = ? WHERE name = ?");
+    statement_int(&st, timeline);
+    statement_text(&st, name);
+    return statement_run(&st, NULL, err);
+}
+
 int state_checkpoint(struct state *s, const char *name, lsn_t lsn,
                      const struct state_counters *added, struct err *err) {
     struct statement st;

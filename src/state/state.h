@@ -63,6 +63,8 @@ int state_pipeline_list(struct state *s, struct state_pipeline **ret, size_t *re
 /* Also sets the checkpoint to `lsn` when the slot is created. */
 int state_pipeline_set_slot(struct state *s, const char *name, enum state_slot slot_state,
                             lsn_t lsn, struct err *err) must_check;
+int state_pipeline_set_timeline(struct state *s, const char *name, uint32_t timeline,
+                                struct err *err) must_check;
 /* The connected server is the one that the pipeline was made with. */
 int state_check_system(struct state *s, const char *name, const char *system_id,
                        struct err *err) must_check;
@@ -96,7 +98,7 @@ struct state_collection {
     enum state_phase phase;
     bool wipe;
     lsn_t catch_up_lsn;
-    int64_t documents; /* copied by the chunks that are done */
+    int64_t documents;        /* copied by the chunks that are done */
     char error[ERR_TEXT_MAX]; /* why it is stopped; or, streaming, what is wrong all the same */
     lsn_t error_lsn;
     int64_t changed_us;
@@ -117,8 +119,8 @@ int state_collection_set_phase(struct state *s, const char *pipeline, const char
 /* To stopped, from anywhere; the first reason stays. */
 int state_collection_stop(struct state *s, const char *pipeline, const char *name, lsn_t lsn,
                           const char *reason, struct err *err) must_check;
-/* What is wrong with a collection that streams all the same; "": nothing. In another phase it is not
- * noted. */
+/* What is wrong with a collection that streams all the same; "": nothing. In another phase it is
+ * not noted. */
 int state_collection_note(struct state *s, const char *pipeline, const char *name, const char *note,
                           struct err *err) must_check;
 /* pipeline NULL: of all. free() it. */

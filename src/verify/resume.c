@@ -80,13 +80,14 @@ int resume_save(struct session *s, enum state_verify_direction direction, struct
     size_t count = s->candidates.count - r->kept;
     r->direction = direction;
     buf_clear(&r->cursor);
-    if (!r->keeping || s->decoder)
+    buf_add_span(&r->cursor, cursor);
+    if (!r->keeping || s->decoder || !buf_ok(&r->cursor))
         return 0;
     struct state_verify v;
     describe(s, &v);
     v.direction = (int)direction;
-    v.cursor = (char *)(uintptr_t)cursor.ptr;
-    v.cursor_len = cursor.len;
+    v.cursor = r->cursor.data;
+    v.cursor_len = r->cursor.len;
     v.compared = s->compared;
     v.scanned = s->scanned;
     struct state_candidate *found = mem_zalloc(count + 1, sizeof *found);
