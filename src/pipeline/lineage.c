@@ -5,7 +5,7 @@
 
 #define HISTORY_MAX ((size_t)16 * 1024 * 1024)
 #define WAYS_OUT                                                                                   \
-    "compare with banyan verify and mend with verify --repair, or copy again with --recopy all"
+    "mend the target with banyan verify --repair, or copy again with run --recopy all"
 
 static int is_fork(const struct run *run, uint32_t from, uint32_t to, lsn_t left, struct err *err) {
     return err_set(err, ERR_STATE,
@@ -62,4 +62,19 @@ int lineage_check(struct run *run, struct repl *repl, const struct repl_identity
     if (identity->timeline > p.timeline)
         rc = follow(run, repl, p.timeline, identity->timeline, err);
     return rc < 0 ? rc : check_end(run, identity, err);
+}
+
+int lineage_mend(struct run *run, struct repl *repl, const struct repl_identity *identity,
+                 lsn_t slot_lsn, struct err *err) {
+    struct err fork = {0};
+    int rc = lineage_check(run, repl, identity, &fork);
+    if (rc == ERR_STATE) {
+        log_event(LOG_WARN, "fork_mended", LOG_STR("reason", fork.text),
+                  LOG_STR("from", lsn_format(slot_lsn).text));
+        run->confirmed = slot_lsn;
+        return state_pipeline_rewind(run->state, run->name, identity->timeline, slot_lsn, err);
+    }
+    if (rc < 0)
+        *err = fork;
+    return rc;
 }

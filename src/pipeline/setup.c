@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "pipeline/holders.h"
 #include "pipeline/indexes.h"
+#include "pipeline/lineage.h"
 #include "pipeline/run.h"
 #include "source/plan_source.h"
 #include "source/query.h"
@@ -97,14 +98,16 @@ static int publish(struct run *run, struct err *err) {
     return rc;
 }
 
-static int make_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
-                     struct err *err) {
+static int make_slot(struct run *run, struct repl *repl, const struct repl_identity *identity,
+                     struct state_pipeline *p, struct err *err) {
     lsn_t consistent = 0;
     log_event(LOG_INFO, "making_slot", LOG_STR("slot", run->slot),
               LOG_STR("note", "waits until transactions that run now have ended"));
     int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, err);
     if (rc == 0)
         rc = repl_create_slot(repl, run->slot, &consistent, err);
+    if (rc == 0)
+        rc = state_pipeline_set_timeline(run->state, run->name, identity->timeline, err);
     if (rc == 0)
         rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_CREATED, consistent, err);
     if (rc < 0)
@@ -148,8 +151,21 @@ static bool wants_new_slot(const struct run *run) {
     return run->options->recopy && strcmp(run->options->recopy, "all") == 0;
 }
 
-static int prepare_slot(struct run *run, struct repl *repl, struct state_pipeline *p,
-                        struct err *err) {
+/* A slot that is there goes on where we were, if this server's log is still the one we followed. */
+static int continue_slot(struct run *run, struct repl *repl, const struct repl_identity *identity,
+                         const struct repl_slot_info *slot, const struct state_pipeline *p,
+                         struct err *err) {
+    int rc = check_slot(run, slot, p, err);
+    run->confirmed = p->checkpoint;
+    if (rc < 0)
+        return rc;
+    return run->options->repair_only
+               ? lineage_mend(run, repl, identity, slot->confirmed_flush_lsn, err)
+               : lineage_check(run, repl, identity, err);
+}
+
+static int prepare_slot(struct run *run, struct repl *repl, const struct repl_identity *identity,
+                        struct state_pipeline *p, struct err *err) {
     struct repl_slot_info slot;
     int rc = repl_slot_info(run->pg, run->slot, &slot, err);
     if (rc < 0)
@@ -157,7 +173,7 @@ static int prepare_slot(struct run *run, struct repl *repl, struct state_pipelin
     if (run->options->repair_only && p->slot_state != STATE_SLOT_CREATED)
         return err_set(err, ERR_STATE, "nothing was copied yet; start banyan run %s", run->name);
     if (p->slot_state == STATE_SLOT_CREATED && !wants_new_slot(run))
-        return check_slot(run, &slot, p, err);
+        return continue_slot(run, repl, identity, &slot, p, err);
     if (slot.exists && p->slot_state == STATE_SLOT_NONE)
         return err_set(err, ERR_STATE,
                        "replication slot %s is there already, but %s knows nothing of it; use the "
@@ -166,7 +182,10 @@ static int prepare_slot(struct run *run, struct repl *repl, struct state_pipelin
                        run->slot, run->conf->state, run->slot);
     if (slot.exists)
         rc = repl_drop_slot(run->pg, run->slot, err);
-    return rc < 0 ? rc : make_slot(run, repl, p, err);
+    if (rc == 0)
+        rc = make_slot(run, repl, identity, p, err);
+    run->confirmed = p->checkpoint;
+    return rc;
 }
 
 /* Reading may begin when everything that runs now in this database, with the slot and the
@@ -203,10 +222,9 @@ int setup_source(struct run *run, struct err *err) {
     if (rc == 0 && !run->options->repair_only)
         rc = publish(run, err);
     if (rc == 0)
-        rc = prepare_slot(run, repl, &p, err);
+        rc = prepare_slot(run, repl, &identity, &p, err);
     if (rc == 0)
         rc = note_running(run, err);
-    run->confirmed = p.checkpoint;
     return rc;
 }
 

@@ -150,6 +150,19 @@ int state_pipeline_set_timeline(struct state *s, const char *name, uint32_t time
     return statement_run(&st, NULL, err);
 }
 
+int state_pipeline_rewind(struct state *s, const char *name, uint32_t timeline, lsn_t lsn,
+                          struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "UPDATE pipeline SET timeline = ?1, checkpoint = ?2, checkpoint_us = ?3 "
+                    "WHERE name = ?4");
+    statement_int(&st, timeline);
+    statement_int(&st, (int64_t)lsn);
+    statement_int(&st, clock_wall_us());
+    statement_text(&st, name);
+    return statement_run(&st, NULL, err);
+}
+
 int state_checkpoint(struct state *s, const char *name, lsn_t lsn,
                      const struct state_counters *added, struct err *err) {
     struct statement st;

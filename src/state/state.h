@@ -65,6 +65,9 @@ int state_pipeline_set_slot(struct state *s, const char *name, enum state_slot s
                             lsn_t lsn, struct err *err) must_check;
 int state_pipeline_set_timeline(struct state *s, const char *name, uint32_t timeline,
                                 struct err *err) must_check;
+/* The checkpoint goes back to `lsn` of another timeline: the only way back there is. */
+int state_pipeline_rewind(struct state *s, const char *name, uint32_t timeline, lsn_t lsn,
+                          struct err *err) must_check;
 /* The connected server is the one that the pipeline was made with. */
 int state_check_system(struct state *s, const char *name, const char *system_id,
                        struct err *err) must_check;

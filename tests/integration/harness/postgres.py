@@ -101,8 +101,9 @@ class Postgres:
 
     # Life of the server
 
-    def start(self, wait=True):
-        arguments = [f"-c{name}={value}" for name, value in self._options.items()]
+    def start(self, wait=True, **more):
+        """`more`: options for this time."""
+        arguments = [f"-c{name}={value}" for name, value in (self._options | more).items()]
         with open(self.log, "ab") as log:
             self.process = start([binaries() / "postgres", "-D", self.data, *arguments],
                                  user=_USER, death_signal=self._death_signal, cwd="/", stdout=log, stderr=log)
@@ -149,6 +150,28 @@ class Postgres:
     def restart(self, mode="fast"):
         self.stop(mode)
         return self.start()
+
+    # Timelines
+
+    def save_copy(self):
+        """What a backup of the disk holds now; the server must be stopped. Returns its place."""
+        place = self.folder / f"copy-{uuid.uuid4().hex[:8]}"
+        subprocess.run(["cp", "-a", self.data, place], check=True)
+        return place
+
+    def restore_copy(self, place):
+        """The server must be stopped; the copy stays."""
+        shutil.rmtree(self.data)
+        subprocess.run(["cp", "-a", place, self.data], check=True)
+
+    def promote(self, **options):
+        """A new timeline, as a standby takes over. The server must be stopped; it runs then."""
+        signal_file = self.data / "standby.signal"
+        signal_file.touch()
+        if os.geteuid() == 0:
+            shutil.chown(signal_file, _USER, _USER)
+        self.start(**options)
+        self.execute("SELECT pg_promote()")
 
     def remove(self):
         self.stop("immediate")
