@@ -78,9 +78,8 @@ static void show_flag(const struct shown *shown, const struct flags_flag *flag,
 }
 
 /* `name` NULL: all of them. False: there is no such flag. */
-static bool show(const struct service *s, const char *name, struct http_response *a) {
-    _cleanup_(flagset_putp) struct flagset *set =
-        flagset_get((struct flagset_holder *)(uintptr_t)&s->flags);
+static bool show(struct service *s, const char *name, struct http_response *a) {
+    _cleanup_(flagset_putp) struct flagset *set = flagset_get(&s->flags);
     const struct snapshot *snapshot = flagstore_begin(s->flagstore);
     const struct shown shown = {s, snapshot, set};
     struct json_out j;

@@ -128,7 +128,7 @@ static int drop_equal(struct snapshot *s, struct state *state, struct err *err) 
         if (strcmp(buf_text(&json), c->changes) == 0)
             continue;
         struct state_flag next = *c;
-        next.changes = json.len ? (char *)(uintptr_t)buf_text(&json) : NULL;
+        next.changes = json.len ? json.data : NULL;
         struct state_audit_line line = {.who = "banyan",
                                         .role = "system",
                                         .action = "flag_override_dropped",

@@ -4,8 +4,7 @@
 #include "source/timeline.h"
 
 #define HISTORY_MAX ((size_t)16 * 1024 * 1024)
-#define WAYS_OUT                                                                                   \
-    "mend the target with banyan verify --repair, or copy again with run --recopy all"
+#define WAYS_OUT "mend the target with banyan verify --repair, or copy again with run --recopy all"
 
 static int is_fork(const struct run *run, uint32_t from, uint32_t to, lsn_t left, struct err *err) {
     return err_set(err, ERR_STATE,

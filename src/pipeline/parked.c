@@ -82,14 +82,14 @@ static void compact(struct parked *p) {
     for (size_t c = 0; c < p->plan->collection_count; c++)
         spanmap_clear(&p->index[c]);
     for (size_t i = 0; i < p->used; i++) {
+        struct entry e = p->entries[i];
         bool fresh;
-        if (p->entries[i].gone) {
-            release_entry(&p->entries[i]);
+        if (e.gone) {
+            release_entry(&e);
             continue;
         }
-        p->entries[kept++] = p->entries[i];
-        struct entry *e = &p->entries[kept - 1];
-        *spanmap_put(&p->index[e->collection], identity_of(e), &fresh) = (uint32_t)kept;
+        p->entries[kept++] = e;
+        *spanmap_put(&p->index[e.collection], identity_of(&e), &fresh) = (uint32_t)kept;
     }
     p->used = kept;
 }
@@ -178,17 +178,13 @@ static int store(struct parked *p, const struct parked_failure *f, struct span k
     struct entry *e = find(p, f->collection, f->identity);
     struct state_parked row = {.code = f->code,
                                .last_lsn = f->lsn,
-                               .deferred =
-                                   may_pass(f->code) && (e ? e->attempts + 1 : 1) < PARKED_ATTEMPTS,
-                               .identity = (char *)(uintptr_t)f->identity.ptr,
-                               .identity_len = f->identity.len,
-                               .key = (char *)(uintptr_t)key.ptr,
-                               .key_len = key.len};
+                               .deferred = may_pass(f->code) &&
+                                           (e ? e->attempts + 1 : 1) < PARKED_ATTEMPTS};
     (void)snprintf(row.pipeline, sizeof row.pipeline, "%s", p->pipeline);
     (void)snprintf(row.collection, sizeof row.collection, "%s",
                    p->plan->collections[f->collection]->name);
     (void)snprintf(row.reason, sizeof row.reason, "%s", f->reason);
-    int rc = state_parked_put(p->state, &row, err);
+    int rc = state_parked_put(p->state, &row, f->identity, key, err);
     if (rc < 0)
         return rc;
     if (!e)
@@ -233,8 +229,13 @@ int parked_put(struct parked *p, const struct parked_failure *failure, bool *ret
 static void forget(struct parked *p, struct entry *e) {
     e->gone = true;
     p->counts[e->collection]--;
-    if (atomic_fetch_sub(&p->count, 1) == 1)
-        compact(p); /* the last one: nothing is kept */
+    atomic_fetch_sub(&p->count, 1);
+}
+
+/* With the last one nothing is kept. */
+static void tidy(struct parked *p) {
+    if (atomic_load(&p->count) == 0)
+        compact(p);
 }
 
 int parked_clear(struct parked *p, size_t collection, struct span identity, struct err *err) {
@@ -249,6 +250,7 @@ int parked_clear(struct parked *p, size_t collection, struct span identity, stru
                : 0;
     if (e && rc == 0)
         forget(p, e);
+    tidy(p);
     pthread_mutex_unlock(&p->lock);
     return rc;
 }
@@ -258,6 +260,7 @@ void parked_forget(struct parked *p, size_t collection) {
     for (size_t i = 0; i < p->used; i++)
         if (!p->entries[i].gone && p->entries[i].collection == collection)
             forget(p, &p->entries[i]);
+    tidy(p);
     pthread_mutex_unlock(&p->lock);
 }
 

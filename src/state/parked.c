@@ -9,7 +9,8 @@ void state_parked_clear(struct state_parked *p) {
     *p = (struct state_parked){0};
 }
 
-int state_parked_put(struct state *s, const struct state_parked *p, struct err *err) {
+int state_parked_put(struct state *s, const struct state_parked *p, struct span identity,
+                     struct span key, struct err *err) {
     struct statement st;
     statement_begin(&st, s,
                     "INSERT INTO parked (pipeline, collection, identity, key, reason, code, "
@@ -20,8 +21,8 @@ int state_parked_put(struct state *s, const struct state_parked *p, struct err *
                     "attempts + 1");
     statement_text(&st, p->pipeline);
     statement_text(&st, p->collection);
-    statement_blob(&st, span_make(p->identity, p->identity_len));
-    statement_blob(&st, span_make(p->key, p->key_len));
+    statement_blob(&st, identity);
+    statement_blob(&st, key);
     statement_text(&st, p->reason);
     statement_int(&st, p->code);
     statement_int(&st, (int64_t)p->last_lsn);

@@ -173,9 +173,10 @@ struct state_parked {
     size_t key_len;
 };
 void state_parked_clear(struct state_parked *p);
-/* A document that is there already gets the newer reason, code, last_lsn and deferred, and one
- * attempt more. */
-int state_parked_put(struct state *s, const struct state_parked *p, struct err *err) must_check;
+/* Pipeline, collection, reason, code, last_lsn and deferred count. A document that is there already
+ * gets the newer ones, and one attempt more. */
+int state_parked_put(struct state *s, const struct state_parked *p, struct span identity,
+                     struct span key, struct err *err) must_check;
 /* Not there: fine. */
 int state_parked_delete(struct state *s, const char *pipeline, const char *collection,
                         struct span identity, struct err *err) must_check;

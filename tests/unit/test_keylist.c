@@ -54,7 +54,8 @@ static void the_end_by_bytes(void **state) {
     (void)state;
     struct keylist l;
     struct err err = {0};
-    struct span key[] = {span_make(mem_zalloc(1, KEYLIST_BYTES / 2), KEYLIST_BYTES / 2 - 1024)};
+    char *bytes = mem_zalloc(1, KEYLIST_BYTES / 2);
+    struct span key[] = {span_make(bytes, KEYLIST_BYTES / 2 - 1024)};
     keylist_init(&l);
     keylist_begin(&l, 1, 10);
     for (int i = 0; i < 3; i++)
@@ -63,7 +64,7 @@ static void the_end_by_bytes(void **state) {
     assert_int_equal(l.count, 2);
     assert_int_equal(keylist_add(&l, &SPAN_LIT("small"), &err), 0);
     assert_int_equal(l.count, 2);
-    free((void *)(uintptr_t)key[0].ptr);
+    free(bytes);
     keylist_release(&l);
 }
 
@@ -71,11 +72,12 @@ static void a_key_beyond_all_bounds(void **state) {
     (void)state;
     struct keylist l;
     struct err err = {0};
-    struct span key[] = {span_make(mem_zalloc(2, KEYLIST_BYTES), 2 * KEYLIST_BYTES)};
+    char *bytes = mem_zalloc(2, KEYLIST_BYTES);
+    struct span key[] = {span_make(bytes, 2 * KEYLIST_BYTES)};
     keylist_init(&l);
     keylist_begin(&l, 1, 10);
     assert_int_equal(keylist_add(&l, key, &err), ERR_LIMIT);
-    free((void *)(uintptr_t)key[0].ptr);
+    free(bytes);
     keylist_release(&l);
 }
 

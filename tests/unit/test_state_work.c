@@ -251,32 +251,29 @@ static void requests_come_in_order_and_once(void **state) {
 
 /* ---- parked ---- */
 
-static struct state_parked parked(const char *identity, int code, lsn_t lsn, bool deferred) {
+static struct state_parked parked(int code, lsn_t lsn, bool deferred) {
     struct state_parked p = {.pipeline = "shop",
                              .collection = "orders",
                              .reason = "duplicate",
                              .code = code,
                              .last_lsn = lsn,
-                             .deferred = deferred,
-                             .identity = (char *)(uintptr_t)identity,
-                             .identity_len = 2,
-                             .key = (char *)(uintptr_t)identity,
-                             .key_len = 1};
+                             .deferred = deferred};
     return p;
 }
 
 static void a_parked_document_is_one_row(void **state) {
     struct place *p = *state;
-    struct state_parked a = parked("a\0", 11000, 30, true), b = parked("b\0", 0, 10, false);
+    struct state_parked a = parked(11000, 30, true), b = parked(0, 10, false);
+    struct span id_a = span_make("a\0", 2), id_b = span_make("b\0", 2);
     struct state_parked *list = NULL, got;
     size_t count = 0;
     int64_t n = -1;
     bool found = false;
-    ok(p, state_parked_put(p->state, &a, &p->err));
-    ok(p, state_parked_put(p->state, &b, &p->err));
+    ok(p, state_parked_put(p->state, &a, id_a, id_a, &p->err));
+    ok(p, state_parked_put(p->state, &b, id_b, SPAN_LIT("b"), &p->err));
     a.last_lsn = 20; /* an older position does not come back */
     a.deferred = false;
-    ok(p, state_parked_put(p->state, &a, &p->err));
+    ok(p, state_parked_put(p->state, &a, id_a, id_a, &p->err));
     reopen(p);
     ok(p, state_parked_list(p->state, "shop", 0, 10, &list, &count, &p->err));
     assert_int_equal(count, 2);
