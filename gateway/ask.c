@@ -1,0 +1,160 @@
+/* One request: its route, its decision, and the named location of the side that answers. */
+#include "banyan.h"
+
+static void keep(void *data) {
+    (void)data; /* the cleanup is only where the request is found again */
+}
+
+banyan_request_t *banyan_request(ngx_http_request_t *r) {
+    for (ngx_pool_cleanup_t *c = r->main->pool->cleanup; c; c = c->next)
+        if (c->handler == keep)
+            return c->data;
+    return NULL;
+}
+
+enum route_side banyan_answered_by(const banyan_request_t *b) {
+    return b->rescued ? ROUTE_SQL : b->decision.side;
+}
+
+static banyan_request_t *begin(ngx_http_request_t *r) {
+    ngx_pool_cleanup_t *c = ngx_pool_cleanup_add(r->main->pool, sizeof(banyan_request_t));
+    if (!c)
+        return NULL;
+    ngx_memzero(c->data, sizeof(banyan_request_t));
+    c->handler = keep;
+    return c->data;
+}
+
+/* ---- answers of our own ---- */
+
+static ngx_int_t answer(ngx_http_request_t *r, ngx_uint_t status, const char *json) {
+    size_t len = ngx_strlen(json);
+    ngx_int_t rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK)
+        return rc;
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = (off_t)len;
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    rc = ngx_http_send_header(r);
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only)
+        return rc;
+    ngx_buf_t *b = ngx_calloc_buf(r->pool);
+    if (!b)
+        return NGX_ERROR;
+    b->pos = b->start = (u_char *)json;
+    b->last = b->end = b->pos + len;
+    b->memory = 1;
+    b->last_buf = 1;
+    ngx_chain_t out = {.buf = b};
+    return ngx_http_output_filter(r, &out);
+}
+
+/* ---- who asks ---- */
+
+static struct span value_of(ngx_http_request_t *r, ngx_http_complex_value_t *v) {
+    ngx_str_t text;
+    if (!v || ngx_http_complex_value(r, v, &text) != NGX_OK)
+        return (struct span){0};
+    return banyan_span(text);
+}
+
+/* An empty one is missing. */
+static size_t attributes_of(ngx_http_request_t *r, const ngx_array_t *list,
+                            struct flags_attribute *out) {
+    size_t n = 0;
+    for (ngx_uint_t i = 0; list && i < list->nelts; i++) {
+        banyan_attribute_t *a = (banyan_attribute_t *)list->elts + i;
+        struct span text = value_of(r, &a->value);
+        if (text.len == 0)
+            continue;
+        out[n++] = (struct flags_attribute){
+            .name = banyan_span(a->name), .value = {.type = FLAGS_STRING, .text = text}};
+    }
+    return n;
+}
+
+static bool flag_is_on(ngx_http_request_t *r, const banyan_route_t *route,
+                       const struct flags_set *set) {
+    struct flags_attribute of_user[BANYAN_ATTRIBUTES_MAX], of_tenant[BANYAN_ATTRIBUTES_MAX];
+    struct flags_result result;
+    struct timeval now;
+    ngx_gettimeofday(&now);
+    struct flags_context context = {
+        .user = value_of(r, route->user),
+        .tenant = value_of(r, route->tenant),
+        .user_attributes = of_user,
+        .tenant_attributes = of_tenant,
+        .user_attribute_count = attributes_of(r, route->attributes[0], of_user),
+        .tenant_attribute_count = attributes_of(r, route->attributes[1], of_tenant),
+        .now_us = (int64_t)now.tv_sec * 1000000 + now.tv_usec,
+    };
+    flags_evaluate(set, flags_find(set, banyan_span(route->flag)), &context, &result);
+    return result.on;
+}
+
+/* ---- the decision ---- */
+
+static bool is_read(ngx_http_request_t *r, const banyan_route_t *route) {
+    if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_OPTIONS))
+        return true;
+    for (ngx_uint_t i = 0; route->reads && i < route->reads->nelts; i++) {
+        const banyan_read_t *read = (banyan_read_t *)route->reads->elts + i;
+        struct span prefix = banyan_span(read->path);
+        if (span_eq(banyan_span(read->method), banyan_span(r->method_name)) &&
+            route_find(&prefix, 1, banyan_span(r->uri)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void decide(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_request_t *b) {
+    const struct route_settings *settings = banyan_published_settings();
+    const struct flags_set *flags = banyan_published_flags();
+    const banyan_route_t *route = b->route;
+    const struct route_module *m =
+        settings ? route_settings_find(settings, (const char *)route->module.data) : NULL;
+    struct route_question q = {.is_read = is_read(r, route)};
+    ngx_uint_t trial = 0;
+    if (m) {
+        q.reads = m->reads;
+        q.writes = m->writes;
+        q.may_fall_back =
+            m->fallback && route->guarded.len && m->writes != WRITES_MONGODB && q.is_read;
+        q.known = q.reads != READS_FLAG || flags;
+    }
+    if (q.known && q.is_read && q.reads == READS_FLAG)
+        q.flag_on = flag_is_on(r, route, flags);
+    bool wanted = q.reads == READS_MONGODB || (q.reads == READS_FLAG && q.flag_on);
+    if (q.known && q.is_read && wanted && q.may_fall_back)
+        q.breaker_open = banyan_breaker_is_open(conf, route, &trial);
+    b->decision = route_decide(&q);
+    b->trial = trial && b->decision.side == ROUTE_MONGODB;
+    if (b->decision.guarded && !b->trial && !banyan_budget_left(conf, route))
+        b->decision.guarded = false;
+}
+
+static ngx_str_t *location_of(banyan_request_t *b) {
+    return b->decision.guarded ? &b->route->guarded : &b->route->at[b->decision.side];
+}
+
+static struct span raw_path(ngx_http_request_t *r) {
+    u_char *query = ngx_strlchr(r->unparsed_uri.data, r->unparsed_uri.data + r->unparsed_uri.len, '?');
+    return span_make(r->unparsed_uri.data,
+                     query ? (size_t)(query - r->unparsed_uri.data) : r->unparsed_uri.len);
+}
+
+ngx_int_t banyan_ask(ngx_http_request_t *r) {
+    banyan_main_conf_t *conf = ngx_http_get_module_main_conf(r, ngx_http_banyan_module);
+    size_t chosen = route_find(conf->prefixes, conf->routes.nelts, banyan_span(r->uri));
+    if (route_is_ambiguous(conf->prefixes, conf->routes.nelts, raw_path(r), chosen))
+        return answer(r, NGX_HTTP_BAD_REQUEST, "{\"error\":\"Ambiguous path\"}");
+    if (chosen == ROUTE_NONE)
+        return answer(r, NGX_HTTP_NOT_FOUND, "{\"error\":\"Route not found\"}");
+    banyan_request_t *b = begin(r);
+    if (!b)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    b->route = (banyan_route_t *)conf->routes.elts + chosen;
+    decide(r, conf, b);
+    return ngx_http_named_location(r, location_of(b));
+}

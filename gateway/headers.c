@@ -1,0 +1,111 @@
+/* Headers: what clients may not say, and what every answer says. */
+#include "banyan.h"
+
+static ngx_http_output_header_filter_pt next_header_filter;
+
+static const ngx_str_t OURS[] = {
+    ngx_string("X-Data-Source"), ngx_string("X-Service"), ngx_string("X-Migrated"),
+    ngx_string("X-Banyan-Fallback"), ngx_string("X-Banyan-Shadow")};
+#define OURS_COUNT (sizeof OURS / sizeof *OURS)
+
+static ngx_uint_t is_trusted(ngx_http_request_t *r, const banyan_main_conf_t *conf) {
+    return conf->trusted && ngx_cidr_match(r->connection->sockaddr, conf->trusted) == NGX_OK;
+}
+
+static ngx_uint_t is_among(const ngx_str_t *name, const ngx_str_t *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (name->len == list[i].len &&
+            ngx_strncasecmp(name->data, list[i].data, name->len) == 0)
+            return 1;
+    return 0;
+}
+
+/* In nginx 1.22 a header is taken away by hash 0: neither variables nor proxied requests have it
+ * then; an empty key makes sure of both. */
+static void take_away(ngx_table_elt_t *h) {
+    h->hash = 0;
+    h->key.len = 0;
+    h->value.len = 0;
+    h->lowcase_key = (u_char *)"";
+}
+
+ngx_int_t banyan_clean_request(ngx_http_request_t *r) {
+    const banyan_main_conf_t *conf = ngx_http_get_module_main_conf(r, ngx_http_banyan_module);
+    if (conf->routes.nelts == 0 || r != r->main)
+        return NGX_DECLINED;
+    ngx_uint_t trusted = is_trusted(r, conf);
+    for (ngx_list_part_t *part = &r->headers_in.headers.part; part; part = part->next) {
+        ngx_table_elt_t *h = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            ngx_uint_t identity = conf->identity && is_among(&h[i].key, conf->identity->elts,
+                                                             conf->identity->nelts);
+            if (is_among(&h[i].key, OURS, OURS_COUNT) || (identity && !trusted))
+                take_away(&h[i]);
+        }
+    }
+    return NGX_DECLINED;
+}
+
+const char *banyan_fallback_reason(const banyan_request_t *b) {
+    if (b->decision.reason == ROUTE_BY_BREAKER)
+        return "breaker";
+    switch (b->rescued) {
+    case 0:
+        return NULL;
+    case NGX_HTTP_NOT_FOUND:
+        return "404";
+    case NGX_HTTP_BAD_GATEWAY:
+        return "connect";
+    case NGX_HTTP_GATEWAY_TIME_OUT:
+        return "timeout";
+    default:
+        return "5xx";
+    }
+}
+
+static ngx_int_t add(ngx_http_request_t *r, const ngx_str_t *name, ngx_str_t value) {
+    ngx_table_elt_t *h = ngx_list_push(&r->headers_out.headers);
+    if (!h)
+        return NGX_ERROR;
+    ngx_memzero(h, sizeof *h);
+    h->hash = 1;
+    h->key = *name;
+    h->value = value;
+    return NGX_OK;
+}
+
+static ngx_str_t text(const char *s) {
+    return (ngx_str_t){ngx_strlen(s), (u_char *)s};
+}
+
+/* Whoever answers below us, says who answers; a service cannot. */
+static void hide(ngx_http_request_t *r) {
+    for (ngx_list_part_t *part = &r->headers_out.headers.part; part; part = part->next) {
+        ngx_table_elt_t *h = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++)
+            if (h[i].hash && is_among(&h[i].key, OURS, OURS_COUNT))
+                h[i].hash = 0;
+    }
+}
+
+static ngx_int_t header_filter(ngx_http_request_t *r) {
+    const banyan_request_t *b = r == r->main ? banyan_request(r) : NULL;
+    if (!b)
+        return next_header_filter(r);
+    enum route_side side = banyan_answered_by(b);
+    const char *fallback = banyan_fallback_reason(b);
+    hide(r);
+    if (add(r, &OURS[0], text(route_side_name(side))) != NGX_OK ||
+        add(r, &OURS[1], b->route->service[side]) != NGX_OK ||
+        add(r, &OURS[2], text(side == ROUTE_MONGODB ? "true" : "false")) != NGX_OK ||
+        (fallback && add(r, &OURS[3], text(fallback)) != NGX_OK))
+        return NGX_ERROR;
+    return next_header_filter(r);
+}
+
+ngx_int_t banyan_headers_init(ngx_conf_t *cf) {
+    (void)cf;
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = header_filter;
+    return NGX_OK;
+}
