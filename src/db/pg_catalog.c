@@ -99,7 +99,16 @@ static const char type_sql[] =
     "SELECT t.typtype, t.typbasetype, t.typelem, "
     "  coalesce(e.typdelim, t.typdelim), pg_catalog.format_type(t.oid, -1), "
     "  pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(t.typname), "
-    "  t.typname, e.typarray = t.oid "
+    "  t.typname, e.typarray = t.oid, "
+    "  (SELECT pg_catalog.quote_ident(s.nspname) "
+    "   FROM pg_catalog.pg_opclass c "
+    "   JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod AND m.amname IN ('btree', 'hash') "
+    "   JOIN pg_catalog.pg_amop a ON a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype "
+    "     AND a.amoprighttype = c.opcintype "
+    "   JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr AND o.oprname = '=' "
+    "   JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace "
+    "   WHERE c.opcintype = t.oid AND c.opcdefault AND s.nspname <> 'pg_catalog' "
+    "   ORDER BY m.amname LIMIT 1) "
     "FROM pg_catalog.pg_type t "
     "JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace "
     "LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem "
@@ -124,7 +133,10 @@ static int fill_type(struct pg_catalog *c, struct pg *pg, const struct pg_result
                              .name = keep_text(c, pg_value(r, 0, 4)),
                              .sql_name = keep_text(c, pg_value(r, 0, 5)),
                              .kind = kind_of(r, oid),
-                             .delimiter = get_char(r, 0, 3)};
+                             .delimiter = get_char(r, 0, 3),
+                             .composite = get_char(r, 0, 0) == 'c'};
+    if (pg_value(r, 0, 8).ptr)
+        type->operator_schema = keep_text(c, pg_value(r, 0, 8));
     int rc = 0;
     if (get_char(r, 0, 0) == 'd') {
         const struct pg_type *base = NULL;
@@ -133,6 +145,8 @@ static int fill_type(struct pg_catalog *c, struct pg *pg, const struct pg_result
             type->kind = base->kind;
             type->element = base->element;
             type->delimiter = base->delimiter;
+            type->operator_schema = base->operator_schema;
+            type->composite = base->composite;
         }
     } else if (type->kind == PG_KIND_ARRAY) {
         rc = load_type(c, pg, get_oid(r, 0, 2), depth + 1, &type->element, err);

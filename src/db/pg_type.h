@@ -39,6 +39,10 @@ struct pg_type {
     enum pg_kind kind;             /* a domain has the kind of its base type */
     const struct pg_type *element; /* PG_KIND_ARRAY */
     char delimiter;                /* PG_KIND_ARRAY: ',' for nearly all (';' for box) */
+    /* Quoted schema of the operators its default operator class compares by; NULL: pg_catalog.
+     * Sessions see pg_catalog only, where a citext would compare as a text and a hstore not. */
+    const char *operator_schema;
+    bool composite; /* a row type: unnest() would turn its fields into columns */
 };
 
 /* Kind of a built-in type by its OID (pg_type.dat of PostgreSQL 15); PG_KIND_OTHER for the rest. */

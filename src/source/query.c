@@ -3,6 +3,7 @@
 #include "db/pg.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void add_columns(struct buf *q, const char *alias, const struct plan_node *node) {
     for (size_t i = 0; i < node->column_count; i++) {
@@ -24,18 +25,86 @@ static void add_table(struct buf *q, const struct plan_node *node, const char *a
     buf_printf(q, " %s", alias);
 }
 
-static void add_bound(struct buf *q, const char *alias, const struct plan_collection *c,
-                      const char *op, const struct span *key) {
+static const struct pg_type *id_type(const void *context, size_t i) {
+    const struct plan_collection *c = context;
+    return c->root->columns[c->id[i]].source->type;
+}
+
+/* The operator by which values of the type are compared, sorted and unique. */
+static void add_operator(struct buf *q, const struct pg_type *type, const char *op) {
+    if (type->operator_schema)
+        buf_printf(q, " OPERATOR(%s.%s) ", type->operator_schema, op);
+    else
+        buf_printf(q, " %s ", op);
+}
+
+static void add_id(struct buf *q, const char *alias, const struct plan_collection *c, size_t i) {
+    buf_printf(q, "%s.", alias);
+    pg_add_ident(q, c->root->columns[c->id[i]].name);
+}
+
+static void add_id_value(struct buf *q, const struct plan_collection *c, const struct span *key,
+                         size_t i) {
+    pg_add_literal(q, key[i]);
+    buf_printf(q, "::%s", id_type(c, i)->sql_name);
+}
+
+/* Whether all id columns are compared by operators of one schema. */
+static bool has_one_operator(const struct plan_collection *c) {
+    const char *first = id_type(c, 0)->operator_schema;
+    for (size_t i = 1; i < c->id_count; i++) {
+        const char *schema = id_type(c, i)->operator_schema;
+        if ((first && schema) ? strcmp(first, schema) != 0 : first != schema)
+            return false;
+    }
+    return true;
+}
+
+/* (a, b) > (x, y): what an index can answer. */
+static void add_row_bound(struct buf *q, const char *alias, const struct plan_collection *c,
+                          const char *op, const struct span *key) {
     buf_add_char(q, '(');
     add_ids(q, alias, c);
-    buf_printf(q, ") %s (", op);
+    buf_add_char(q, ')');
+    add_operator(q, id_type(c, 0), op);
+    buf_add_char(q, '(');
     for (size_t i = 0; i < c->id_count; i++) {
         if (i)
             buf_add_text(q, ", ");
-        pg_add_literal(q, key[i]);
-        buf_printf(q, "::%s", c->root->columns[c->id[i]].source->type->sql_name);
+        add_id_value(q, c, key, i);
     }
     buf_add_char(q, ')');
+}
+
+/* (a > x OR (a = x AND (b > y))): a row comparison takes one operator for all its columns. */
+static void add_bound_by_column(struct buf *q, const char *alias, const struct plan_collection *c,
+                                const char *op, const struct span *key) {
+    static const char strict[][2] = {"<", ">"};
+    for (size_t i = 0; i < c->id_count; i++) {
+        bool last = i + 1 == c->id_count;
+        buf_add_char(q, '(');
+        add_id(q, alias, c, i);
+        add_operator(q, id_type(c, i), last ? op : strict[op[0] == '>']);
+        add_id_value(q, c, key, i);
+        if (last)
+            break;
+        buf_add_text(q, " OR (");
+        add_id(q, alias, c, i);
+        add_operator(q, id_type(c, i), "=");
+        add_id_value(q, c, key, i);
+        buf_add_text(q, " AND ");
+    }
+    for (size_t i = 1; i < c->id_count; i++)
+        buf_add_text(q, "))");
+    buf_add_char(q, ')');
+}
+
+static void add_bound(struct buf *q, const char *alias, const struct plan_collection *c,
+                      const char *op, const struct span *key) {
+    if (has_one_operator(c))
+        add_row_bound(q, alias, c, op, key);
+    else
+        add_bound_by_column(q, alias, c, op, key);
 }
 
 static void add_range(struct buf *q, const struct plan_collection *c,
@@ -106,9 +175,10 @@ static void add_array(struct buf *q, const struct span *first, size_t count, siz
 /* The types of a tuple's columns. */
 typedef const struct pg_type *(*tuple_type_fn)(const void *context, size_t column);
 
-/* There are no arrays of arrays, so a list of those travels as texts. */
+/* There are no arrays of arrays, and rows are taken apart by unnest(): lists of them are of texts.
+ */
 static bool is_listed_as_text(const struct pg_type *type) {
-    return type->kind == PG_KIND_ARRAY;
+    return type->kind == PG_KIND_ARRAY || type->composite;
 }
 
 /* unnest('{...}'::t1[], '{...}'::t2[]): tuple values, turned into one array for each column. */
@@ -130,11 +200,6 @@ static void add_tuple_names(struct buf *q, size_t width) {
         buf_printf(q, "%sk%zu", i ? ", " : "", i);
 }
 
-static const struct pg_type *id_type(const void *context, size_t i) {
-    const struct plan_collection *c = context;
-    return c->root->columns[c->id[i]].source->type;
-}
-
 static const struct pg_type *parent_join_type(const void *context, size_t i) {
     const struct plan_node *node = context;
     return node->parent->columns[node->join_parent[i]].source->type;
@@ -145,6 +210,16 @@ static const struct pg_type *child_join_type(const void *context, size_t i) {
     return node->columns[node->join_child[i]].source->type;
 }
 
+/* Values of two types are compared as PostgreSQL's own rules say. */
+static void add_equal(struct buf *q, const struct pg_type *left, const struct pg_type *right) {
+    bool alike = left->operator_schema && right->operator_schema &&
+                 strcmp(left->operator_schema, right->operator_schema) == 0;
+    if (alike)
+        add_operator(q, left, "=");
+    else
+        buf_add_text(q, " = ");
+}
+
 /* alias.column = k.kN for each of the columns; the tuples' types as in add_tuples. */
 static void add_match(struct buf *q, const char *alias, const struct plan_node *node,
                       const int *columns, size_t count, tuple_type_fn type_of,
@@ -153,7 +228,8 @@ static void add_match(struct buf *q, const char *alias, const struct plan_node *
         const struct pg_type *type = type_of(context, i);
         buf_printf(q, "%s%s.", i ? " AND " : "", alias);
         pg_add_ident(q, node->columns[columns[i]].name);
-        buf_printf(q, " = k.k%zu", i);
+        add_equal(q, node->columns[columns[i]].source->type, type);
+        buf_printf(q, "k.k%zu", i);
         if (is_listed_as_text(type))
             buf_printf(q, "::%s", type->sql_name);
     }
@@ -231,7 +307,8 @@ static void add_step_up(struct buf *q, const struct plan_node *node, size_t leve
     for (size_t i = 0; i < node->join_count; i++) {
         buf_printf(q, "%sp%zu.", i ? " AND " : "", level);
         pg_add_ident(q, node->columns[node->join_child[i]].name);
-        buf_printf(q, " = %s.", alias);
+        add_equal(q, child_join_type(node, i), parent_join_type(node, i));
+        buf_printf(q, "%s.", alias);
         pg_add_ident(q, node->parent->columns[node->join_parent[i]].name);
     }
 }

@@ -25,6 +25,8 @@ TYPES = {
     "inet": ("", "inet", "'10.0.0.1' '10.0.0.0/8' '::1' '192.168.0.1/24'"),
     "cidr": ("", "cidr", "'10.0.0.0/8' '::/0' '10.1.0.0/16' '1.2.3.4/32'"),
     "macaddr": ("", "macaddr", "'08:00:2b:01:02:03' '08:00:2b:01:02:04' '08:00:2b:01:02:05' '08:00:2b:01:02:06'"),
+    "macaddr8": ("", "macaddr8", "'08:00:2b:01:02:03:04:05' '08:00:2b:01:02:03:04:06' '08:00:2b:01:02:03:04:07' "
+                 "'08:00:2b:01:02:03:04:08'"),
     "bit": ("", "bit(3)", "'101' '000' '111' '010'"),
     "varbit": ("", "varbit", "'101' '0' '1111' '01'"),
     "date": ("", "date", "'2026-01-01' '1999-12-31' '0044-03-15' 'infinity'"),
@@ -54,8 +56,6 @@ JOIN_ONLY = {
     "jsonb": ("", "jsonb", "'{\"a\":1}' '[1,2]' '\"x\"' '3'"),
     "hstore": ("CREATE EXTENSION hstore;", "hstore", "'a=>1' 'b=>NULL' '\"x y\"=>\"\\\"\"' ''"),
     "int4multirange": ("", "int4multirange", "'{[1,3)}' '{}' '{[1,3),[5,7)}' '{(,5)}'"),
-    "macaddr8": ("", "macaddr8", "'08:00:2b:01:02:03:04:05' '08:00:2b:01:02:03:04:06' '08:00:2b:01:02:03:04:07' "
-                 "'08:00:2b:01:02:03:04:08'"),
 }
 POLICY = {"types": {"microseconds": "string", "infinity": "string"}}
 
@@ -142,3 +142,26 @@ def test_a_key_that_no_id_can_be_is_refused_by_its_place(migrate, name):
     result = shop.run("--snapshot-only").expect(2)
     assert "banyan.yml:" in result.err and "k" in result.err
     assert shop.mongo.list_collection_names() == []
+
+
+def test_citext_is_compared_as_citext(migrate, pg):
+    """Chunks end and joins meet by the type's own order and equality, not by those of text."""
+    shop = migrate({
+        "flat": {"table": "flat"}, "two": {"table": "two"},
+        "p": {"table": "p", "embed": {"kids": {"table": "c", "join": {"p_name": "name"}}}}}, """
+        CREATE EXTENSION citext;
+        CREATE TABLE flat (k citext PRIMARY KEY);
+        CREATE TABLE two (n int, k citext, PRIMARY KEY (n, k));
+        CREATE TABLE p (name citext PRIMARY KEY);
+        CREATE TABLE c (id int PRIMARY KEY, p_name citext REFERENCES p);
+        INSERT INTO flat SELECT CASE n % 2 WHEN 0 THEN 'Key' ELSE 'kEY' END || n FROM generate_series(1, 1000) n;
+        INSERT INTO two SELECT n % 3, CASE n % 2 WHEN 0 THEN 'Key' ELSE 'kEY' END || n FROM generate_series(1, 1000) n;
+        INSERT INTO p VALUES ('Ada'); INSERT INTO c VALUES (1, 'ADA'), (2, 'ada')""",
+                   source={"snapshot": {"chunk_rows": 100}})
+    with shop.streaming():
+        shop.wait_for_document("p", {"_id": "Ada", "kids": {"$size": 2}})
+        pg.execute("INSERT INTO c VALUES (3, 'aDa'); UPDATE p SET name = 'ADA'; DELETE FROM flat WHERE k = 'KEY7'")
+        shop.wait_for_document("p", {"_id": "ADA", "kids": {"$size": 3}})
+    assert shop.mongo.flat.count_documents({}) == 999 and shop.mongo.two.count_documents({}) == 1000
+    assert shop.mongo.p.count_documents({}) == 1
+    shop.assert_like_fresh()
