@@ -68,8 +68,8 @@ static size_t attributes_of(ngx_http_request_t *r, const ngx_array_t *list,
         struct span text = value_of(r, &a->value);
         if (text.len == 0)
             continue;
-        out[n++] = (struct flags_attribute){
-            .name = banyan_span(a->name), .value = {.type = FLAGS_STRING, .text = text}};
+        out[n++] = (struct flags_attribute){.name = banyan_span(a->name),
+                                            .value = {.type = FLAGS_STRING, .text = text}};
     }
     return n;
 }
@@ -139,7 +139,8 @@ static ngx_str_t *location_of(banyan_request_t *b) {
 }
 
 static struct span raw_path(ngx_http_request_t *r) {
-    u_char *query = ngx_strlchr(r->unparsed_uri.data, r->unparsed_uri.data + r->unparsed_uri.len, '?');
+    u_char *query =
+        ngx_strlchr(r->unparsed_uri.data, r->unparsed_uri.data + r->unparsed_uri.len, '?');
     return span_make(r->unparsed_uri.data,
                      query ? (size_t)(query - r->unparsed_uri.data) : r->unparsed_uri.len);
 }

@@ -65,12 +65,12 @@ typedef struct {
 } banyan_route_t;
 
 typedef struct {
-    ngx_array_t routes;           /* banyan_route_t */
-    struct span *prefixes;        /* of the routes, in their order */
-    ngx_str_t flags_path;         /* banyan_flags */
-    ngx_str_t settings_path;      /* banyan_settings */
-    ngx_array_t *trusted;         /* ngx_cidr_t; NULL: nobody */
-    ngx_array_t *identity;        /* ngx_str_t: headers that count only from the trusted */
+    ngx_array_t routes;      /* banyan_route_t */
+    struct span *prefixes;   /* of the routes, in their order */
+    ngx_str_t flags_path;    /* banyan_flags */
+    ngx_str_t settings_path; /* banyan_settings */
+    ngx_array_t *trusted;    /* ngx_cidr_t; NULL: nobody */
+    ngx_array_t *identity;   /* ngx_str_t: headers that count only from the trusted */
     ngx_shm_zone_t *breakers;
 } banyan_main_conf_t;
 

@@ -3,9 +3,9 @@
 
 static ngx_http_output_header_filter_pt next_header_filter;
 
-static const ngx_str_t OURS[] = {
-    ngx_string("X-Data-Source"), ngx_string("X-Service"), ngx_string("X-Migrated"),
-    ngx_string("X-Banyan-Fallback"), ngx_string("X-Banyan-Shadow")};
+static const ngx_str_t OURS[] = {ngx_string("X-Data-Source"), ngx_string("X-Service"),
+                                 ngx_string("X-Migrated"), ngx_string("X-Banyan-Fallback"),
+                                 ngx_string("X-Banyan-Shadow")};
 #define OURS_COUNT (sizeof OURS / sizeof *OURS)
 
 static ngx_uint_t is_trusted(ngx_http_request_t *r, const banyan_main_conf_t *conf) {
@@ -14,8 +14,7 @@ static ngx_uint_t is_trusted(ngx_http_request_t *r, const banyan_main_conf_t *co
 
 static ngx_uint_t is_among(const ngx_str_t *name, const ngx_str_t *list, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (name->len == list[i].len &&
-            ngx_strncasecmp(name->data, list[i].data, name->len) == 0)
+        if (name->len == list[i].len && ngx_strncasecmp(name->data, list[i].data, name->len) == 0)
             return 1;
     return 0;
 }
@@ -37,8 +36,8 @@ ngx_int_t banyan_clean_request(ngx_http_request_t *r) {
     for (ngx_list_part_t *part = &r->headers_in.headers.part; part; part = part->next) {
         ngx_table_elt_t *h = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            ngx_uint_t identity = conf->identity && is_among(&h[i].key, conf->identity->elts,
-                                                             conf->identity->nelts);
+            ngx_uint_t identity =
+                conf->identity && is_among(&h[i].key, conf->identity->elts, conf->identity->nelts);
             if (is_among(&h[i].key, OURS, OURS_COUNT) || (identity && !trusted))
                 take_away(&h[i]);
         }

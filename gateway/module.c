@@ -116,7 +116,8 @@ static char *check_route(const banyan_route_t *route) {
     if (route->prefix.len == 0 || route->prefix.data[0] != '/' ||
         (route->prefix.len > 1 && route->prefix.data[route->prefix.len - 1] == '/'))
         return "needs a prefix that begins with / and does not end with one";
-    if (route->module.len == 0 || route->at[ROUTE_SQL].len == 0 || route->at[ROUTE_MONGODB].len == 0)
+    if (route->module.len == 0 || route->at[ROUTE_SQL].len == 0 ||
+        route->at[ROUTE_MONGODB].len == 0)
         return "needs module, sql and mongodb";
     return NGX_CONF_OK;
 }
@@ -257,7 +258,8 @@ static ngx_int_t on_log(ngx_http_request_t *r) {
         r->upstream_states && r->upstream_states->nelts ? r->upstream_states->elts : NULL;
     if (!b || b->decision.side != ROUTE_MONGODB)
         return NGX_OK;
-    ngx_uint_t known = first && first->status != 0 && first->status != NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    ngx_uint_t known =
+        first && first->status != 0 && first->status != NGX_HTTP_CLIENT_CLOSED_REQUEST;
     if (known || b->trial)
         banyan_breaker_count(conf, b->route, !known || first->status >= 500, b->trial);
     return NGX_OK;
@@ -297,5 +299,5 @@ static ngx_http_module_t context = {
 };
 
 ngx_module_t ngx_http_banyan_module = {
-    NGX_MODULE_V1,  &context, commands, NGX_HTTP_MODULE, NULL, NULL, init_process, NULL, NULL,
-    NULL,           NULL,     NGX_MODULE_V1_PADDING};
+    NGX_MODULE_V1, &context, commands, NGX_HTTP_MODULE,      NULL, NULL, init_process, NULL,
+    NULL,          NULL,     NULL,     NGX_MODULE_V1_PADDING};
