@@ -22,6 +22,8 @@
 #define CONF_EMBED_DEPTH_MAX 20             /* embedded documents in embedded documents */
 #define CONF_COLUMNS_MAX 1600               /* columns in one list, as in a PostgreSQL table */
 #define CONF_ENTRIES_MAX 10000              /* entries in one mapping or list */
+#define CONF_ROUTES_MAX 1024                /* of all modules */
+#define CONF_ATTRIBUTES_MAX 32              /* of a user, or of a tenant */
 #define CONF_NAMESPACE_MAX 255              /* bytes of database.collection (MongoDB manual) */
 #define CONF_MEMORY_MAX (128 * 1024 * 1024) /* bytes of everything read */
 
@@ -122,11 +124,84 @@ struct conf_mapping {
     struct conf_list order; /* absent: the child's primary key */
 };
 
+/* Who asks: a text with nginx variables in it, or a claim of a JWT that is verified. */
+struct conf_asker {
+    struct conf_text value; /* "$http_x_user_id" */
+    struct conf_text claim; /* instead: of the JWT in the header Authorization */
+    const char *key;        /* secret: of HS256, or a public key in PEM (RS256, ES256) */
+};
+
+struct conf_attribute {
+    struct conf_text name;
+    struct conf_asker from;
+};
+
+/* One of the two services behind a route. */
+struct conf_side {
+    struct conf_text url; /* http://host:port */
+    struct conf_text service;
+};
+
+/* When SQL answers in the place of a MongoDB service that fails. */
+struct conf_fallback {
+    bool enabled;
+    struct conf_list on; /* connect, timeout, 5xx, 404 */
+    int64_t connect_us, timeout_us;
+    double budget; /* percent of the calls */
+    struct {
+        double errors; /* percent ... */
+        int of;        /* ... of so many calls open it ... */
+        int64_t open_us;
+    } breaker;
+};
+
+struct conf_route {
+    struct conf_at at;
+    struct conf_text prefix;
+    struct conf_side sql, mongodb;
+    struct conf_asker user, tenant;
+    struct conf_attribute *user_attributes, *tenant_attributes;
+    size_t user_attribute_count, tenant_attribute_count;
+    struct conf_list read; /* "POST /api/products/search" */
+    struct conf_fallback fallback;
+    struct conf_text planned; /* a date */
+};
+
+/* `reads` and `writes`; auto follows the phase. In the order of enum route_reads and route_writes,
+ * one later. */
+enum conf_reads {
+    CONF_READS_AUTO,
+    CONF_READS_SQL,
+    CONF_READS_SHADOW,
+    CONF_READS_FLAG,
+    CONF_READS_MONGODB
+};
+enum conf_writes { CONF_WRITES_AUTO, CONF_WRITES_SQL, CONF_WRITES_BOTH, CONF_WRITES_MONGODB };
+
 struct conf_module {
     struct conf_text name;
     struct conf_text flag; /* NULL: none; that it exists is for whoever reads the flags */
     struct conf_mapping *collections;
     size_t collection_count;
+    struct conf_route *routes;
+    size_t route_count;
+    enum conf_reads reads; /* with `stage` worked in */
+    enum conf_writes writes;
+    struct conf_text stage; /* NULL: not given */
+};
+
+enum conf_nginx { CONF_NGINX_MANAGED, CONF_NGINX_EXTERNAL };
+
+struct conf_gateway {
+    struct conf_at at; /* line 0: there is none */
+    enum conf_nginx nginx;
+    const char *listen;
+    struct conf_list trusted;
+    const char *tls_cert, *tls_key;
+    const char *workers; /* "auto" or a number */
+    int64_t body_limit;  /* bytes */
+    const char *reload_command;
+    const char *program, *module; /* of nginx */
 };
 
 enum conf_micros { CONF_MICROS_TRUNCATE, CONF_MICROS_STRING, CONF_MICROS_SPLIT };
@@ -212,6 +287,7 @@ struct conf {
     struct conf_text flags; /* the file of flags; at.line 0: the default, which need not exist */
     struct conf_serve serve;
     struct conf_alerts alerts;
+    struct conf_gateway gateway;
     struct conf_source source;
     struct conf_target target;
     struct conf_types types;

@@ -161,6 +161,32 @@ static int bind_threshold(struct binder *b, const struct conf_key *key,
     return 0;
 }
 
+static int bind_percent(struct binder *b, const struct conf_key *key, const struct tree_node *node,
+                        double *ret) {
+    struct conf_threshold t = {0};
+    int rc = bind_threshold(b, key, node, &t);
+    if (rc < 0)
+        return rc;
+    if (t.unit != CONF_UNIT_PERCENT || t.value < (double)key->min || t.value > (double)key->max)
+        return bind_error(b, node->at, "'%s' must be a percentage from %lld%% to %lld%%", key->name,
+                          (long long)key->min, (long long)key->max);
+    *ret = t.value;
+    return 0;
+}
+
+static int bind_size(struct binder *b, const struct conf_key *key, const struct tree_node *node,
+                     int64_t *ret) {
+    struct conf_text text;
+    bool expanded;
+    int rc = bind_text(b, key->name, node, &text, &expanded);
+    if (rc < 0)
+        return rc;
+    if (!conf_read_size(span_of(text.text), ret) || *ret < key->min || *ret > key->max)
+        return bind_error(b, node->at, "'%s' must be a size such as 512k, 1m or 2g, at most %s",
+                          key->name, conf_size_text(key->max).text);
+    return 0;
+}
+
 static int bind_choice(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                        void *base) {
     char allowed[128];
@@ -291,7 +317,7 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
     int rc;
     switch (key->kind) {
     case KIND_SECTION:
-        return bind_scope(b, key->child, 0, key->name, key_at, node, base);
+        return bind_scope(b, key->child, 0, key->name, key_at, node, field);
     case KIND_TEXT:
     case KIND_URI:
         rc = bind_words(b, key, node, &text);
@@ -317,6 +343,14 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
         return bind_word_list(b, key, node, field);
     case KIND_THRESHOLD:
         return bind_threshold(b, key, node, field);
+    case KIND_PERCENT:
+        return bind_percent(b, key, node, field);
+    case KIND_SIZE:
+        return bind_size(b, key, node, field);
+    case KIND_ASKER:
+        return bind_asker(b, key, key_at, node, field);
+    case KIND_FALLBACK:
+        return bind_fallback(b, key, key_at, node, field);
     case KIND_TABLE:
         return bind_table(b, key, node, field);
     case KIND_ID:
@@ -332,6 +366,8 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
     case KIND_INDEX_KEYS:
     case KIND_JOIN:
     case KIND_ALERT_RULES:
+    case KIND_ROUTES:
+    case KIND_ATTRIBUTES:
         return bind_entries(b, key, node, base);
     case KIND_LATER:
         break; /* refused before */
@@ -396,6 +432,8 @@ int bind_scope(struct binder *b, enum conf_scope scope, unsigned where, const ch
         const struct tree_entry *e = tree_find(node, key[i].name);
         rc = e ? bind_key(b, &key[i], e->key_at, e->value, base)
                : bind_absent(b, &key[i], where, name, at, base);
+        if (e && key[i].kind == KIND_SECTION && key[i].at_offset)
+            *(struct conf_at *)field_at(base, key[i].at_offset) = e->key_at;
     }
     return rc;
 }

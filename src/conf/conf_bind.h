@@ -34,6 +34,18 @@ int bind_text(struct binder *b, const char *what, const struct tree_node *node,
 int bind_expanded(struct binder *b, const struct tree_node *node, struct span *ret_text,
                   bool *ret_expanded) must_check;
 
+/* Routes, and what in them has more than one form (conf_bind_route.c). */
+int bind_route(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
+               struct conf_route *route) must_check;
+int bind_attribute(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
+                   struct conf_attribute *attribute) must_check;
+int bind_asker(struct binder *b, const struct conf_key *key, struct conf_at key_at,
+               const struct tree_node *node, struct conf_asker *asker) must_check;
+int bind_fallback(struct binder *b, const struct conf_key *key, struct conf_at key_at,
+                  const struct tree_node *node, struct conf_fallback *fallback) must_check;
+/* What only the whole file shows, about the gateway and its routes; works `stage` in. */
+int bind_check_routes(struct binder *b, struct conf *conf) must_check;
+
 int bind_list(struct binder *b, const char *what, const struct tree_node *node,
               struct conf_list *ret_list) must_check;
 

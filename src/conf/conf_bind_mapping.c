@@ -218,6 +218,10 @@ static int bind_entry(struct binder *b, const struct conf_key *key, const struct
         return bind_join(b, key, e, (struct conf_join *)items + i);
     case KIND_ALERT_RULES:
         return bind_alert_rule(b, key, e, (struct conf_alert_rule *)items + i);
+    case KIND_ROUTES:
+        return bind_route(b, key, e, (struct conf_route *)items + i);
+    case KIND_ATTRIBUTES:
+        return bind_attribute(b, key, e, (struct conf_attribute *)items + i);
     default: /* bind_entries has no size for other kinds */
         return err_set(b->err, ERR_INTERNAL, "key '%s' has no entries", key->name);
     }
@@ -242,6 +246,10 @@ static size_t entry_size(enum conf_kind kind) {
         return sizeof(struct conf_join);
     case KIND_ALERT_RULES:
         return sizeof(struct conf_alert_rule);
+    case KIND_ROUTES:
+        return sizeof(struct conf_route);
+    case KIND_ATTRIBUTES:
+        return sizeof(struct conf_attribute);
     default:
         return 0;
     }
@@ -250,7 +258,8 @@ static size_t entry_size(enum conf_kind kind) {
 int bind_entries(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                  void *base) {
     void *items = NULL;
-    bool list = key->kind == KIND_INDEXES || key->kind == KIND_ALERT_RULES;
+    bool list =
+        key->kind == KIND_INDEXES || key->kind == KIND_ALERT_RULES || key->kind == KIND_ROUTES;
     int rc = open_entries(b, key, node, list ? TREE_LIST : TREE_MAP, entry_size(key->kind), &items);
     size_t count = 0;
     for (const struct tree_entry *e = node->first; rc == 0 && e; e = e->next)
@@ -306,5 +315,7 @@ int bind_conf(const char *file, const struct tree_node *root, struct arena *aren
               struct conf *conf, struct err *err) {
     struct binder b = {.file = file, .arena = arena, .err = err};
     int rc = bind_scope(&b, SCOPE_ROOT, 0, "", (struct conf_at){1, 1}, root, conf);
-    return rc < 0 ? rc : check_collections(&b, conf);
+    if (rc == 0)
+        rc = check_collections(&b, conf);
+    return rc < 0 ? rc : bind_check_routes(&b, conf);
 }

@@ -26,6 +26,14 @@ const char *conf_check_database(const char *value);
 const char *conf_check_collection(const char *value);
 const char *conf_check_index_name(const char *value);
 const char *conf_check_webhook(const char *value);
+const char *conf_check_workers(const char *value);
+const char *conf_check_prefix(const char *value);
+const char *conf_check_upstream(const char *value);
+const char *conf_check_service(const char *value);
+const char *conf_check_date(const char *value);
+/* A name in another program's configuration, or a text with its variables: what cannot stand there
+ * in quotes. */
+const char *conf_check_quotable(const char *value);
 
 /* Decimal, with a sign, nothing else; false: not a whole number, or over 64 bits. */
 bool conf_read_int(struct span s, int64_t *ret_value) must_check;
@@ -41,6 +49,12 @@ struct conf_duration {
     char text[24];
 };
 struct conf_duration conf_duration_text(int64_t us);
+
+/* "1048576", "512k", "1m", "2g" -> bytes; false: not a size, or over 64 bits. */
+bool conf_read_size(struct span s, int64_t *ret_bytes) must_check;
+
+/* The shortest text that reads back as `bytes`. */
+struct conf_duration conf_size_text(int64_t bytes);
 
 /* A number as YAML's core schema has it: 1e3, .5, -.inf, .nan, 0x1f (an integer). */
 bool conf_read_number(struct span s, enum conf_scalar_kind *ret_kind, int64_t *ret_integer,

@@ -106,6 +106,18 @@ static const char *kind_name(enum conf_kind kind) {
         return "list of texts";
     case KIND_THRESHOLD:
         return "number, duration or percentage";
+    case KIND_PERCENT:
+        return "percentage";
+    case KIND_SIZE:
+        return "size: a whole number of bytes, or with `k`, `m` or `g`";
+    case KIND_ASKER:
+        return "text, or mapping";
+    case KIND_FALLBACK:
+        return "true, false or mapping";
+    case KIND_ROUTES:
+        return "list of routes";
+    case KIND_ATTRIBUTES:
+        return "mapping: attribute, text or mapping";
     case KIND_TABLE:
         return "table";
     case KIND_ID:
@@ -183,9 +195,7 @@ static void add_key(struct buf *out, const struct conf_key *key) {
         buf_add_text(out, "; shown without its secrets");
     buf_printf(out, ".\n\n%s", key->help);
     if (key->flags & KEY_RELOAD)
-        buf_add_text(out,
-                     " A change takes effect at the next start; while running comes in a later "
-                     "version.");
+        buf_add_text(out, " `banyan serve` takes a change up while it runs.");
     buf_printf(out, "\n\n```yaml\n%s\n```\n", key->example);
 }
 
@@ -202,6 +212,14 @@ static void add_scope(struct buf *out, enum conf_scope scope) {
         [SCOPE_OFREP] = "`ofrep`",
         [SCOPE_ALERTS] = "`alerts`",
         [SCOPE_ALERT_RULE] = "A rule: an entry of `alerts.rules`",
+        [SCOPE_GATEWAY] = "`gateway`",
+        [SCOPE_GATEWAY_TLS] = "`gateway.tls`",
+        [SCOPE_ROUTE] = "A route: an entry of `routes`",
+        [SCOPE_SIDE] = "A side of a route: `sql` and `mongodb`",
+        [SCOPE_ASKER] = "A claim: `user`, `tenant` or an attribute of a route",
+        [SCOPE_ATTRIBUTES] = "`attributes` of a route",
+        [SCOPE_FALLBACK] = "`fallback` of a route",
+        [SCOPE_BREAKER] = "`fallback.breaker` of a route",
         [SCOPE_MODULE] = "A module: `modules.<module>`",
         [SCOPE_MAPPING] = "A collection, or what is embedded in one",
         [SCOPE_FIELD] = "An exception: `fields.<column>`",

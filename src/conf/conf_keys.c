@@ -58,7 +58,11 @@ static const struct conf_key keys[] = {
      .otherwise = "flags are evaluated on `listen`",
      .example = "ofrep: {listen: \"127.0.0.1:8421\", origins: [\"https://app.example\"]}",
      .help = "A second listener that only evaluates flags (and /health)."},
-    LATER(SCOPE_ROOT, "gateway", 0, "the nginx in front of both sides"),
+    {SCOPE_ROOT, "gateway", KIND_SECTION, 0, AT(conf, gateway),
+     .at_offset = offsetof(struct conf, gateway.at), .child = SCOPE_GATEWAY,
+     .otherwise = "no gateway",
+     .example = "gateway: {listen: \"127.0.0.1:8080\", trusted: [127.0.0.1/8]}",
+     .help = "The nginx in front of both sides, which decides for each request who answers."},
     {SCOPE_ROOT, "flags", KIND_TEXT_AT, KEY_RELOAD, AT(conf, flags),
      .fallback = "feature-flags.yml", .example = "flags: /etc/banyan/feature-flags.yml",
      .help = "The file of feature flags, relative to the folder the program is started in: "
@@ -209,7 +213,6 @@ static const struct conf_key keys[] = {
      .example = "min_samples: 500",
      .help = "With fewer in the window nothing is decided. Not for gauges."},
 
-    /* --- a module --- */
     /* --- serve --- */
     {SCOPE_TOKENS, "viewer", KIND_TEXT, KEY_SECRET, AT(conf, serve.token_viewer),
      .check = conf_check_token, .example = "viewer: \"${BANYAN_VIEW}\"",
@@ -246,10 +249,26 @@ static const struct conf_key keys[] = {
      .help = "The flag that decides, for each request, which side answers. It must be in the "
              "file of `flags`."},
     LATER(SCOPE_MODULE, "operations", 0, "named reads and writes in both forms"),
-    LATER(SCOPE_MODULE, "routes", 0, "paths of the gateway"),
-    LATER(SCOPE_MODULE, "reads", 0, "who answers reads"),
-    LATER(SCOPE_MODULE, "writes", 0, "who takes writes"),
-    LATER(SCOPE_MODULE, "stage", 0, "reads and writes set together"),
+    {SCOPE_MODULE, "routes", KIND_ROUTES, 0, AT(conf_module, routes),
+     .at_offset = offsetof(struct conf_module, route_count), .child = SCOPE_ROUTE,
+     .otherwise = "none",
+     .example = "routes: [{prefix: /api/products, sql: {url: \"http://127.0.0.1:9001\", service: "
+                "shop}, mongodb: {url: \"http://127.0.0.1:9002\", service: shop-mongo}}]",
+     .help = "Paths of the gateway that belong to the module; at most 1024 in the file."},
+    {SCOPE_MODULE, "reads", KIND_CHOICE, 0, AT(conf_module, reads), .fallback = "auto",
+     .choices = "auto|sql|shadow|flag|mongodb", .example = "reads: flag",
+     .help = "Who answers reads. auto: the phase decides. shadow: SQL answers, and a sample is "
+             "asked of MongoDB too and compared. flag: the module's flag decides for each request, "
+             "with SQL behind MongoDB. What is set at run time wins (`banyan reads`)."},
+    {SCOPE_MODULE, "writes", KIND_CHOICE, 0, AT(conf_module, writes), .fallback = "auto",
+     .choices = "auto|sql|both|mongodb", .example = "writes: sql",
+     .help = "Who takes writes, for the whole module at once. both: operations write SQL, then "
+             "MongoDB; routes write to the SQL service."},
+    {SCOPE_MODULE, "stage", KIND_TEXT_AT, 0, AT(conf_module, stage),
+     .otherwise = "`reads` and `writes` as they are", .example = "stage: shadow",
+     .help = "Both at once, by LaunchDarkly's names: off (sql, sql), dualwrite (sql, both), shadow "
+             "(shadow, both), live (flag, both), rampdown (mongodb, both), complete (mongodb, "
+             "mongodb). Not together with `reads` or `writes`."},
     LATER(SCOPE_MODULE, "rollout", 0, "steps of the rollout"),
     LATER(SCOPE_MODULE, "approvals", 0, "phases that wait for a person"),
     LATER(SCOPE_MODULE, "gates", 0, "thresholds of the phases"),
@@ -344,16 +363,21 @@ static const struct conf_key keys[] = {
      .otherwise = "MongoDB's own naming", .example = "name: by_category", .help = "Its name."},
 };
 
-const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count) {
-    const size_t all = sizeof keys / sizeof keys[0];
+static const struct conf_key *rows_of(const struct conf_key *table, size_t all,
+                                      enum conf_scope scope, size_t *ret_count) {
     size_t first = 0;
-    while (first < all && keys[first].scope != scope)
+    while (first < all && table[first].scope != scope)
         first++;
     size_t end = first;
-    while (end < all && keys[end].scope == scope)
+    while (end < all && table[end].scope == scope)
         end++;
     *ret_count = end - first;
-    return keys + first;
+    return table + first;
+}
+
+const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count) {
+    const struct conf_key *rows = rows_of(keys, sizeof keys / sizeof keys[0], scope, ret_count);
+    return *ret_count ? rows : rows_of(conf_route_keys, conf_route_key_count, scope, ret_count);
 }
 
 const struct conf_key *conf_key_find(enum conf_scope scope, struct span name) {
@@ -394,7 +418,15 @@ const char *conf_scope_path(enum conf_scope scope) {
         [SCOPE_OFREP] = "ofrep",
         [SCOPE_ALERTS] = "alerts",
         [SCOPE_ALERT_RULE] = "alerts.rules[]",
+        [SCOPE_GATEWAY] = "gateway",
+        [SCOPE_GATEWAY_TLS] = "gateway.tls",
         [SCOPE_MODULE] = "modules.<module>",
+        [SCOPE_ROUTE] = "modules.<module>.routes[]",
+        [SCOPE_SIDE] = "routes[].sql",
+        [SCOPE_ASKER] = "routes[].user",
+        [SCOPE_ATTRIBUTES] = "routes[].attributes",
+        [SCOPE_FALLBACK] = "routes[].fallback",
+        [SCOPE_BREAKER] = "routes[].fallback.breaker",
         [SCOPE_MAPPING] = "modules.<module>.collections.<collection>",
         [SCOPE_FIELD] = "fields.<column>",
         [SCOPE_ADD] = "add.<field>",

@@ -23,7 +23,15 @@ enum conf_scope {
     SCOPE_OFREP,
     SCOPE_ALERTS,
     SCOPE_ALERT_RULE,
+    SCOPE_GATEWAY,
+    SCOPE_GATEWAY_TLS,
     SCOPE_MODULE,
+    SCOPE_ROUTE,
+    SCOPE_SIDE,
+    SCOPE_ASKER,
+    SCOPE_ATTRIBUTES,
+    SCOPE_FALLBACK,
+    SCOPE_BREAKER,
     SCOPE_MAPPING,
     SCOPE_FIELD,
     SCOPE_ADD,
@@ -32,7 +40,8 @@ enum conf_scope {
 #define SCOPE_COUNT (SCOPE_INDEX + 1)
 
 enum conf_kind {
-    KIND_SECTION,   /* `child` scope, in the same struct */
+    KIND_SECTION,   /* `child` scope, in the struct at `offset`: 0, the same; the place of one that
+                       is there at at_offset, where that is not 0 */
     KIND_TEXT,      /* const char * */
     KIND_TEXT_AT,   /* struct conf_text */
     KIND_URI,       /* const char *, place at at_offset */
@@ -44,6 +53,10 @@ enum conf_kind {
     KIND_LIST,      /* struct conf_list, of columns */
     KIND_WORDS,     /* struct conf_list, of any texts */
     KIND_THRESHOLD, /* struct conf_threshold */
+    KIND_PERCENT,   /* double, 0 to 100 */
+    KIND_SIZE,      /* int64_t, bytes */
+    KIND_ASKER,     /* struct conf_asker: a text, or the keys of `child` */
+    KIND_FALLBACK,  /* struct conf_fallback: true, false, or the keys of `child` */
     KIND_TABLE,     /* struct conf_table */
     KIND_ID,        /* conf_mapping.id and id_objectid */
     KIND_MODULES,   /* the rest: named or listed entries, each of scope `child` */
@@ -55,6 +68,8 @@ enum conf_kind {
     KIND_INDEX_KEYS,
     KIND_JOIN,
     KIND_ALERT_RULES,
+    KIND_ROUTES,
+    KIND_ATTRIBUTES,
     KIND_FIXED, /* in the contract, but only its default is built */
     KIND_LATER  /* in the contract, not built at all */
 };
@@ -86,6 +101,10 @@ struct conf_key {
     const char *example;
     const char *help;
 };
+
+/* The rows of the gateway and of routes; conf_keys.c has the others. */
+extern const struct conf_key conf_route_keys[];
+extern const size_t conf_route_key_count;
 
 /* The rows of a scope. */
 const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count);

@@ -213,6 +213,22 @@ static void show_alert_rule(struct emit *e, const struct conf_alert_rule *rule) 
     emit_close(e);
 }
 
+static void show_route(struct emit *e, const struct conf_route *route) {
+    emit_map(e, NULL, false);
+    show_scope(e, SCOPE_ROUTE, 0, route);
+    emit_close(e);
+}
+
+static void show_asker(struct emit *e, const char *name, const struct conf_asker *asker) {
+    if (asker->value.text) {
+        emit_text(e, name, asker->value.text);
+        return;
+    }
+    emit_map(e, name, true);
+    show_scope(e, SCOPE_ASKER, 0, asker);
+    emit_close(e);
+}
+
 static void show_entry(struct emit *e, enum conf_kind kind, const void *items, size_t i) {
     switch (kind) {
     case KIND_MODULES:
@@ -244,6 +260,14 @@ static void show_entry(struct emit *e, enum conf_kind kind, const void *items, s
     case KIND_ALERT_RULES:
         show_alert_rule(e, (const struct conf_alert_rule *)items + i);
         return;
+    case KIND_ROUTES:
+        show_route(e, (const struct conf_route *)items + i);
+        return;
+    case KIND_ATTRIBUTES: {
+        const struct conf_attribute *a = (const struct conf_attribute *)items + i;
+        show_asker(e, a->name.text, &a->from);
+        return;
+    }
     default: /* the other kinds have no entries */
         return;
     }
@@ -252,7 +276,8 @@ static void show_entry(struct emit *e, enum conf_kind kind, const void *items, s
 static void show_entries(struct emit *e, const struct conf_key *key, const void *base) {
     const void *items = *(void *const *)field_at(base, key);
     size_t count = *(const size_t *)((const char *)base + key->at_offset);
-    bool list = key->kind == KIND_INDEXES || key->kind == KIND_ALERT_RULES;
+    bool list =
+        key->kind == KIND_INDEXES || key->kind == KIND_ALERT_RULES || key->kind == KIND_ROUTES;
     if (key->kind == KIND_ALERT_RULES && !items) {
         show_absent(e, key);
         return;
@@ -299,15 +324,21 @@ static bool is_unset(enum conf_scope scope, const void *base) {
         const void *field = field_at(base, &key[i]);
         bool unset = (key[i].kind == KIND_TEXT && !*(const char *const *)field) ||
                      ((key[i].kind == KIND_LIST || key[i].kind == KIND_WORDS) &&
-                      ((const struct conf_list *)field)->at.line == 0);
+                      ((const struct conf_list *)field)->at.line == 0) ||
+                     (key[i].kind == KIND_ATTRIBUTES &&
+                      *(const size_t *)((const char *)base + key[i].at_offset) == 0) ||
+                     key[i].kind == KIND_LATER;
         if (!unset)
             return false;
     }
     return true;
 }
 
-static void show_section(struct emit *e, const struct conf_key *key, const void *base) {
-    if (is_unset(key->child, base)) {
+static void show_section(struct emit *e, const struct conf_key *key, const void *outer) {
+    const void *base = field_at(outer, key);
+    bool absent = key->at_offset &&
+                  ((const struct conf_at *)((const char *)outer + key->at_offset))->line == 0;
+    if (absent || is_unset(key->child, base)) {
         show_absent(e, key);
         return;
     }
@@ -315,6 +346,31 @@ static void show_section(struct emit *e, const struct conf_key *key, const void 
     if (key->child == SCOPE_TARGET)
         show_always(e);
     show_scope(e, key->child, 0, base);
+    emit_close(e);
+}
+
+static void show_optional_asker(struct emit *e, const struct conf_key *key,
+                                const struct conf_asker *asker) {
+    if (asker->value.text || asker->claim.text)
+        show_asker(e, key->name, asker);
+    else
+        show_absent(e, key);
+}
+
+static void show_percent(struct emit *e, const char *name, double percent) {
+    char text[40];
+    (void)snprintf(text, sizeof text, "%.15g%%", percent);
+    emit_word(e, name, span_of(text));
+}
+
+static void show_fallback(struct emit *e, const struct conf_key *key,
+                          const struct conf_fallback *fallback) {
+    if (!fallback->enabled) {
+        show_flag(e, key->name, false);
+        return;
+    }
+    emit_map(e, key->name, false);
+    show_scope(e, key->child, 0, fallback);
     emit_close(e);
 }
 
@@ -352,6 +408,18 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
     case KIND_THRESHOLD:
         show_threshold(e, key, field);
         return;
+    case KIND_PERCENT:
+        show_percent(e, key->name, *(const double *)field);
+        return;
+    case KIND_SIZE:
+        emit_word(e, key->name, span_of(conf_size_text(*(const int64_t *)field).text));
+        return;
+    case KIND_ASKER:
+        show_optional_asker(e, key, field);
+        return;
+    case KIND_FALLBACK:
+        show_fallback(e, key, field);
+        return;
     case KIND_DURATION:
         if (*(const int64_t *)field == 0 && !key->fallback)
             show_absent(e, key);
@@ -388,6 +456,8 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
     case KIND_INDEX_KEYS:
     case KIND_JOIN:
     case KIND_ALERT_RULES:
+    case KIND_ROUTES:
+    case KIND_ATTRIBUTES:
         show_entries(e, key, base);
         return;
     }
