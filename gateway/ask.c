@@ -16,6 +16,23 @@ enum route_side banyan_answered_by(const banyan_request_t *b) {
     return b->rescued ? ROUTE_SQL : b->decision.side;
 }
 
+const char *const banyan_failure_names[BANYAN_FAILURES] = {"connect", "timeout", "5xx", "404"};
+
+enum banyan_failure banyan_failure_of(ngx_http_request_t *r, ngx_uint_t *ret_status) {
+    const ngx_array_t *states = r->upstream_states;
+    const ngx_http_upstream_state_t *last =
+        states && states->nelts
+            ? (const ngx_http_upstream_state_t *)states->elts + states->nelts - 1
+            : NULL;
+    *ret_status = last && last->status ? last->status : NGX_HTTP_BAD_GATEWAY;
+    if (*ret_status == NGX_HTTP_NOT_FOUND)
+        return BANYAN_404;
+    if (*ret_status == NGX_HTTP_GATEWAY_TIME_OUT)
+        return BANYAN_TIMEOUT;
+    /* Never connected: nginx leaves the time of connecting at -1. */
+    return last && last->connect_time == (ngx_msec_t)-1 ? BANYAN_CONNECT : BANYAN_5XX;
+}
+
 static banyan_request_t *begin(ngx_http_request_t *r) {
     ngx_pool_cleanup_t *c = ngx_pool_cleanup_add(r->main->pool, sizeof(banyan_request_t));
     if (!c)
@@ -114,7 +131,7 @@ static void decide(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_reque
     const banyan_route_t *route = b->route;
     const struct route_module *m =
         settings ? route_settings_find(settings, (const char *)route->module.data) : NULL;
-    struct route_question q = {.is_read = is_read(r, route)};
+    struct route_question q = {.is_read = b->read};
     ngx_uint_t trial = 0;
     if (m) {
         q.reads = m->reads;
@@ -130,12 +147,14 @@ static void decide(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_reque
         q.breaker_open = banyan_breaker_is_open(conf, route, &trial);
     b->decision = route_decide(&q);
     b->trial = trial && b->decision.side == ROUTE_MONGODB;
-    if (b->decision.guarded && !b->trial && !banyan_budget_left(conf, route))
+    if (b->decision.guarded && !banyan_budget_left(conf, route))
         b->decision.guarded = false;
 }
 
 static ngx_str_t *location_of(banyan_request_t *b) {
-    return b->decision.guarded ? &b->route->guarded : &b->route->at[b->decision.side];
+    if (b->decision.guarded)
+        return &b->route->guarded;
+    return &(b->read ? b->route->reads_at : b->route->writes_at)[b->decision.side];
 }
 
 static struct span raw_path(ngx_http_request_t *r) {
@@ -156,6 +175,7 @@ ngx_int_t banyan_ask(ngx_http_request_t *r) {
     if (!b)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     b->route = (banyan_route_t *)conf->routes.elts + chosen;
+    b->read = is_read(r, b->route);
     decide(r, conf, b);
     return ngx_http_named_location(r, location_of(b));
 }

@@ -45,18 +45,22 @@ typedef struct {
     ngx_uint_t errors; /* percent of `of` calls; 0: no breaker */
     ngx_uint_t of;
     ngx_msec_t open;
-    ngx_uint_t budget; /* percent of calls that SQL may answer in MongoDB's place */
+    ngx_uint_t budget; /* hundredths of a percent: calls that SQL may answer in MongoDB's place */
 } banyan_limits_t;
 
-/* banyan_route NAME { ... } */
+/* What SQL may cover for. */
+enum banyan_failure { BANYAN_CONNECT, BANYAN_TIMEOUT, BANYAN_5XX, BANYAN_404, BANYAN_FAILURES };
+extern const char *const banyan_failure_names[BANYAN_FAILURES];
+
+/* banyan_route PREFIX { ... } */
 typedef struct {
-    ngx_str_t name;
     ngx_str_t prefix;
     ngx_str_t module;
     ngx_str_t flag;
-    ngx_str_t service[2]; /* by enum route_side */
-    ngx_str_t at[2];      /* named locations */
-    ngx_str_t guarded;    /* named location of MongoDB with SQL behind it; empty: none */
+    ngx_str_t service[2];                /* by enum route_side */
+    ngx_str_t reads_at[2], writes_at[2]; /* named locations */
+    ngx_str_t guarded;  /* named location of MongoDB with SQL behind it; empty: none */
+    ngx_uint_t covered; /* bits of enum banyan_failure */
     ngx_http_complex_value_t *user, *tenant;
     ngx_array_t *attributes[2]; /* banyan_attribute_t; of the user, of the tenant */
     ngx_array_t *reads;         /* banyan_read_t */
@@ -83,7 +87,9 @@ typedef struct {
 typedef struct {
     banyan_route_t *route;
     struct route_decision decision;
-    ngx_uint_t rescued; /* the status that SQL covers for; 0: not rescued */
+    enum banyan_failure failure; /* what SQL covers for, if rescued */
+    unsigned rescued : 1;
+    unsigned read : 1;
     unsigned trial : 1; /* the one call that may go through an open breaker */
 } banyan_request_t;
 
@@ -101,6 +107,8 @@ ngx_int_t banyan_ask(ngx_http_request_t *r);
 /* NULL: not ours. */
 banyan_request_t *banyan_request(ngx_http_request_t *r);
 enum route_side banyan_answered_by(const banyan_request_t *b);
+/* What the last call to a service ended with. */
+enum banyan_failure banyan_failure_of(ngx_http_request_t *r, ngx_uint_t *ret_status);
 
 /* ---- headers.c ---- */
 

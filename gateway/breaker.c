@@ -102,7 +102,7 @@ void banyan_breaker_count(banyan_main_conf_t *conf, const banyan_route_t *route,
         end_trial(s, route, failed);
     else if (route->limits.errors)
         add_call(s, route, failed);
-    s->tokens = ngx_min(s->tokens + (ngx_int_t)route->limits.budget * TOKEN / 100, BURST * TOKEN);
+    s->tokens = ngx_min(s->tokens + (ngx_int_t)route->limits.budget * TOKEN / 10000, BURST * TOKEN);
     unlock(s);
 }
 

@@ -19,13 +19,15 @@ static ngx_uint_t is_among(const ngx_str_t *name, const ngx_str_t *list, size_t 
     return 0;
 }
 
-/* In nginx 1.22 a header is taken away by hash 0: neither variables nor proxied requests have it
- * then; an empty key makes sure of both. */
+/* Elements cannot leave the list (others point at them), and nginx's proxy forwards whatever stands
+ * in it. What it never forwards is Keep-Alive, so that is what the header becomes. */
 static void take_away(ngx_table_elt_t *h) {
-    h->hash = 0;
-    h->key.len = 0;
-    h->value.len = 0;
-    h->lowcase_key = (u_char *)"";
+    static u_char name[] = "Keep-Alive", lowcase[] = "keep-alive";
+    h->key.data = name;
+    h->key.len = sizeof name - 1;
+    h->lowcase_key = lowcase;
+    h->hash = ngx_hash_key(lowcase, sizeof lowcase - 1);
+    ngx_str_set(&h->value, "");
 }
 
 ngx_int_t banyan_clean_request(ngx_http_request_t *r) {
@@ -48,18 +50,7 @@ ngx_int_t banyan_clean_request(ngx_http_request_t *r) {
 const char *banyan_fallback_reason(const banyan_request_t *b) {
     if (b->decision.reason == ROUTE_BY_BREAKER)
         return "breaker";
-    switch (b->rescued) {
-    case 0:
-        return NULL;
-    case NGX_HTTP_NOT_FOUND:
-        return "404";
-    case NGX_HTTP_BAD_GATEWAY:
-        return "connect";
-    case NGX_HTTP_GATEWAY_TIME_OUT:
-        return "timeout";
-    default:
-        return "5xx";
-    }
+    return b->rescued ? banyan_failure_names[b->failure] : NULL;
 }
 
 static ngx_int_t add(ngx_http_request_t *r, const ngx_str_t *name, ngx_str_t value) {

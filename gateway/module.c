@@ -3,8 +3,8 @@
  *   banyan_flags PATH;  banyan_settings PATH;      the published files
  *   banyan_trusted CIDR ...;                       peers whose identity headers count
  *   banyan_identity_header NAME ...;               those headers
- *   banyan_route NAME { prefix, module, flag, sql, mongodb, guarded, user, tenant,
- *                       user_attribute, tenant_attribute, read, breaker, budget }
+ *   banyan_route PREFIX { module, flag, sql, mongodb, guarded, on, user, tenant,
+ *                         user_attribute, tenant_attribute, read, breaker, budget }
  *   banyan;             (location) asks, and hands over to the side's named location
  *   banyan_rescue;      (location) SQL answers in MongoDB's place
  */
@@ -56,10 +56,10 @@ static char *set_breaker(banyan_route_t *route, ngx_str_t *v) {
 }
 
 static char *set_budget(banyan_route_t *route, ngx_str_t *v) {
-    ngx_int_t percent = ngx_atoi(v[1].data, v[1].len);
-    if (percent < 0 || percent > 100)
-        return "needs a percentage";
-    route->limits.budget = (ngx_uint_t)percent;
+    ngx_int_t share = ngx_atoi(v[1].data, v[1].len);
+    if (share < 0 || share > 10000)
+        return "needs hundredths of a percent";
+    route->limits.budget = (ngx_uint_t)share;
     return NGX_CONF_OK;
 }
 
@@ -67,16 +67,28 @@ static ngx_uint_t is(const ngx_str_t *s, const char *text) {
     return s->len == ngx_strlen(text) && ngx_strncmp(s->data, text, s->len) == 0;
 }
 
-/* A location and the service's name. */
+/* Locations of reads and of writes, and the service's name. */
 static char *set_side(banyan_route_t *route, enum route_side side, ngx_str_t *v) {
-    route->at[side] = v[1];
-    route->service[side] = v[2];
+    route->reads_at[side] = v[1];
+    route->writes_at[side] = v[2];
+    route->service[side] = v[3];
+    return NGX_CONF_OK;
+}
+
+static char *set_failures(banyan_route_t *route, ngx_str_t *v, ngx_uint_t n) {
+    for (ngx_uint_t i = 1; i < n; i++) {
+        ngx_uint_t f = 0;
+        while (f < BANYAN_FAILURES && !is(&v[i], banyan_failure_names[f]))
+            f++;
+        if (f == BANYAN_FAILURES)
+            return "needs connect, timeout, 5xx, 404";
+        route->covered |= 1u << f;
+    }
     return NGX_CONF_OK;
 }
 
 static char *set_text(banyan_route_t *route, ngx_str_t *v) {
-    ngx_str_t *to = is(v, "prefix")    ? &route->prefix
-                    : is(v, "module")  ? &route->module
+    ngx_str_t *to = is(v, "module")    ? &route->module
                     : is(v, "flag")    ? &route->flag
                     : is(v, "guarded") ? &route->guarded
                                        : NULL;
@@ -99,10 +111,12 @@ static char *in_route(ngx_conf_t *cf, ngx_command_t *dummy, void *conf) {
         return add_attribute(cf, &route->attributes[1], v);
     if (n == 3 && is(v, "read"))
         return add_read(cf, route, v);
-    if (n == 3 && is(v, "sql"))
+    if (n == 4 && is(v, "sql"))
         return set_side(route, ROUTE_SQL, v);
-    if (n == 3 && is(v, "mongodb"))
+    if (n == 4 && is(v, "mongodb"))
         return set_side(route, ROUTE_MONGODB, v);
+    if (is(v, "on"))
+        return set_failures(route, v, n);
     if (n != 2)
         return "is unknown in banyan_route, or has another number of arguments";
     if (is(v, "user"))
@@ -116,8 +130,8 @@ static char *check_route(const banyan_route_t *route) {
     if (route->prefix.len == 0 || route->prefix.data[0] != '/' ||
         (route->prefix.len > 1 && route->prefix.data[route->prefix.len - 1] == '/'))
         return "needs a prefix that begins with / and does not end with one";
-    if (route->module.len == 0 || route->at[ROUTE_SQL].len == 0 ||
-        route->at[ROUTE_MONGODB].len == 0)
+    if (route->module.len == 0 || route->reads_at[ROUTE_SQL].len == 0 ||
+        route->reads_at[ROUTE_MONGODB].len == 0)
         return "needs module, sql and mongodb";
     return NGX_CONF_OK;
 }
@@ -132,7 +146,7 @@ static char *set_route(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
     if (!route)
         return NGX_CONF_ERROR;
     ngx_memzero(route, sizeof *route);
-    route->name = v[1];
+    route->prefix = v[1];
     route->number = main->routes.nelts - 1;
     ngx_conf_t saved = *cf;
     cf->handler = in_route;
@@ -236,17 +250,20 @@ static char *merge_loc_conf(ngx_conf_t *cf, void *parent, void *child) {
 
 /* ---- phases ---- */
 
+/* Into the rescue: SQL answers, if the route covers for this kind of failure. */
 static ngx_int_t on_rewrite(ngx_http_request_t *r) {
     const banyan_loc_conf_t *loc = ngx_http_get_module_loc_conf(r, ngx_http_banyan_module);
     banyan_main_conf_t *conf = ngx_http_get_module_main_conf(r, ngx_http_banyan_module);
     banyan_request_t *b = loc->rescue ? banyan_request(r) : NULL;
-    if (b && !b->rescued) {
-        b->rescued = r->err_status ? r->err_status : r->headers_out.status;
-        if (!b->rescued)
-            b->rescued = NGX_HTTP_BAD_GATEWAY;
-        r->err_status = 0; /* SQL's own status counts */
-        banyan_budget_take(conf, b->route);
-    }
+    if (!b || b->rescued)
+        return NGX_DECLINED;
+    ngx_uint_t status;
+    enum banyan_failure failure = banyan_failure_of(r, &status);
+    if (!(b->route->covered & (1u << failure)))
+        return (ngx_int_t)status;
+    b->rescued = 1;
+    b->failure = failure;
+    banyan_budget_take(conf, b->route);
     return NGX_DECLINED;
 }
 
@@ -254,14 +271,16 @@ static ngx_int_t on_rewrite(ngx_http_request_t *r) {
 static ngx_int_t on_log(ngx_http_request_t *r) {
     banyan_main_conf_t *conf = ngx_http_get_module_main_conf(r, ngx_http_banyan_module);
     const banyan_request_t *b = r == r->main ? banyan_request(r) : NULL;
-    const ngx_http_upstream_state_t *first =
-        r->upstream_states && r->upstream_states->nelts ? r->upstream_states->elts : NULL;
     if (!b || b->decision.side != ROUTE_MONGODB)
         return NGX_OK;
-    ngx_uint_t known =
-        first && first->status != 0 && first->status != NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    ngx_uint_t status, failed = b->rescued && b->failure != BANYAN_404, known = 1;
+    if (!b->rescued) {
+        (void)banyan_failure_of(r, &status);
+        failed = status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
+        known = r->upstream_states && r->headers_out.status != NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
     if (known || b->trial)
-        banyan_breaker_count(conf, b->route, !known || first->status >= 500, b->trial);
+        banyan_breaker_count(conf, b->route, failed, b->trial);
     return NGX_OK;
 }
 

@@ -12,7 +12,7 @@ static ngx_str_t value_of(const banyan_request_t *b, uintptr_t which) {
     enum route_side side = banyan_answered_by(b);
     switch (which) {
     case ROUTE:
-        return b->route->name;
+        return b->route->prefix;
     case TARGET:
         return of_text(route_side_name(side));
     case SERVICE:

@@ -12,7 +12,7 @@ fi
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev
-    libevent-dev libjs-chart.js chromium
+    libjs-chart.js chromium nginx-light nginx-dev
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl python3 python3-venv util-linux binutils systemd
 )
@@ -21,6 +21,7 @@ command -v npm >/dev/null || packages+=(nodejs npm)
 venv=.venv
 requirements=tests/requirements.txt
 no_cluster=/etc/postgresql-common/createcluster.d/banyan-no-cluster.conf
+no_service=/usr/sbin/policy-rc.d
 
 fail() {
     echo "tools/deps.sh: $*" >&2
@@ -56,10 +57,17 @@ install_packages() {
     # ones, so none is wanted. Only for this installation: afterwards the machine is as it was.
     as_root mkdir -p "${no_cluster%/*}"
     echo 'create_main_cluster = false' | as_root tee "$no_cluster" >/dev/null
+    # Nor an nginx of the machine: tests run their own. 101 is "not allowed" (invoke-rc.d's manual).
+    local policy=
+    if [ ! -e $no_service ]; then
+        policy=ours
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $no_service >/dev/null
+        as_root chmod 755 $no_service
+    fi
     as_root apt-get -q update >&2 || echo "going on with the package lists that are there" >&2
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends \
         -o Dpkg::Options::=--force-confold "${missing[@]}" >&2 || failed=1
-    as_root rm -f "$no_cluster"
+    as_root rm -f "$no_cluster" ${policy:+"$no_service"}
     [ -z "$failed" ] || fail "apt-get failed, see above"
 }
 

@@ -4,6 +4,7 @@
 #include "admin/listeners.h"
 #include "admin/notify.h"
 #include "admin/reload.h"
+#include "admin/routestore.h"
 #include "admin/watch.h"
 #include "base/clock.h"
 #include "base/json_write.h"
@@ -124,6 +125,7 @@ static void loop_until_stopped(struct service_loop *loop) {
         if (reload_is_due(&loop->reload, loop->service) || asked)
             reload_now(loop->service);
         flagstore_poll(loop->service->flagstore);
+        routestore_poll(loop->service->routestore, now);
         watch_tick(loop->service->watch, now);
         if (now >= loop->next_watchdog) {
             loop->next_watchdog = now + WATCHDOG_EVERY_US;
@@ -157,6 +159,8 @@ static int start_parts(struct service *s, struct parts *p, struct err *err) {
     if (rc == 0)
         rc = watch_start(s, &s->watch, err);
     if (rc == 0)
+        rc = routestore_start(s, &s->routestore, err);
+    if (rc == 0)
         rc = listeners_start(s, &p->listeners, err);
     if (rc < 0)
         return rc;
@@ -171,6 +175,7 @@ static void end_parts(struct service *s, struct parts *p) {
     log_listen(NULL, NULL);
     listeners_stop(s, p->listeners);
     watch_stop(s->watch);
+    routestore_stop(s->routestore);
     flagstore_stop(s->flagstore);
     for (size_t i = 0; i < s->module_count; i++)
         module_free(s->modules[i]);

@@ -33,6 +33,7 @@ struct service {
 
     /* Any thread. */
     struct flagstore *flagstore;
+    struct routestore *routestore;
     struct watch *watch;
     struct flagset_holder flags;
     struct {

@@ -54,18 +54,23 @@ void buf_add_char(struct buf *b, char c) {
     buf_add(b, &c, 1);
 }
 
-void buf_printf(struct buf *b, const char *fmt, ...) {
-    va_list args, again;
-    va_start(args, fmt);
+void buf_vprintf(struct buf *b, const char *fmt, va_list args) {
+    va_list again;
     va_copy(again, args);
     int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
     char *to = n < 0 ? NULL : buf_reserve(b, (size_t)n + 1);
     if (to) {
         (void)vsnprintf(to, (size_t)n + 1, fmt, again);
         b->len += (size_t)n;
     }
     va_end(again);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    buf_vprintf(b, fmt, args);
+    va_end(args);
 }
 
 const char *buf_text(struct buf *b) {

@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "base/span.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +49,7 @@ void buf_add_span(struct buf *b, struct span s);
 void buf_add_text(struct buf *b, const char *text);
 void buf_add_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
+void buf_vprintf(struct buf *b, const char *fmt, va_list args) printf_like(2, 0);
 
 /* The text so far with a NUL behind it (not counted); "" when full or empty. Valid until the next
  * call that changes the buffer. */

@@ -1,6 +1,7 @@
 #include "flagfile/snapshot.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "flagfile/overrides.h"
 #include "flags/compile.h"
@@ -194,52 +195,10 @@ static int file_error(const char *what, const char *path, struct err *err) {
                    path, strerrordesc_np(errno));
 }
 
-static int write_all(int fd, struct span bytes) {
-    while (bytes.len > 0) {
-        ssize_t n = write(fd, bytes.ptr, bytes.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        bytes = span_make(bytes.ptr + n, bytes.len - (size_t)n);
-    }
-    return 0;
-}
-
-static int sync_folder(const char *path, struct err *err) {
-    _cleanup_(mem_freep) char *folder = mem_strdup(path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) < 0 ? file_error("make durable", path, err) : 0;
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
-}
-
-static bool holds(const char *path, struct span bytes) {
-    _cleanup_(buf_release) struct buf now = {.max = FLAGS_BLOB_MAX};
-    struct stat st;
-    return stat(path, &st) == 0 && (size_t)st.st_size == bytes.len &&
-           flagfile_read(path, &now, NULL) == 0 && span_eq(buf_span(&now), bytes);
-}
-
+/* One writer at a time, see lock_refresh. */
 static int replace_file(const char *path, struct span bytes, struct err *err) {
-    if (holds(path, bytes)) /* who watches the file is not woken for nothing */
-        return 0;
-    /* One writer at a time, see lock_refresh; what a killed one left is written over. */
-    _cleanup_(mem_freep) char *beside = mem_printf("%s.new", path);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return file_error("make", beside, err);
-    int rc = write_all(fd, bytes) < 0 || fsync(fd) < 0 ? file_error("write", beside, err) : 0;
-    (void)close(fd);
-    if (rc == 0 && rename(beside, path) < 0)
-        rc = file_error("rename", beside, err);
-    if (rc < 0)
-        (void)unlink(beside);
-    return rc < 0 ? rc : sync_folder(path, err);
+    int rc = file_replace(path, bytes, err);
+    return rc < 0 ? err_prefix(err, "flags stay as they were published last") : 0;
 }
 
 bool snapshot_is_full(const struct flags_flag *f) {

@@ -17,7 +17,7 @@ static char *get_optional(const struct statement *st, int column) {
     return statement_get_blob(st, column, &len);
 }
 
-static int check_line(const struct state_audit_line *line, struct err *err) {
+int audit_check(const struct state_audit_line *line, struct err *err) {
     if (!line->why || !line->why[0])
         return err_set(err, ERR_USAGE, "a change needs a reason: say why");
     if (strlen(line->why) > STATE_WHY_MAX)
@@ -33,8 +33,8 @@ static int check_line(const struct state_audit_line *line, struct err *err) {
     return 0;
 }
 
-static int add_line(struct state *s, const struct state_audit_line *line, int64_t now_us,
-                    struct err *err) {
+int audit_add(struct state *s, const struct state_audit_line *line, int64_t now_us,
+              struct err *err) {
     struct statement st;
     statement_begin(&st, s,
                     "INSERT INTO audit (at_us, who, role, action, subject, before, after, why) "
@@ -91,7 +91,7 @@ int state_flag_change(struct state *s, const struct state_flag *f,
                       struct err *err) {
     struct state_flag stored = {0};
     int64_t now_us = clock_wall_us();
-    int rc = check_line(line, err);
+    int rc = audit_check(line, err);
     if (rc == 0 && f->changes && strlen(f->changes) > STATE_CHANGES_MAX)
         rc = err_set(err, ERR_LIMIT,
                      "the override of '%s' has more than %d bytes; put long lists into the flags "
@@ -106,7 +106,7 @@ int state_flag_change(struct state *s, const struct state_flag *f,
     if (rc == 0 && !conflict)
         rc = put_flag(s, f, line, f->version + 1, now_us, err);
     if (rc == 0 && !conflict)
-        rc = add_line(s, line, now_us, err);
+        rc = audit_add(s, line, now_us, err);
     rc = state_commit(s, rc, err);
     if (rc == 0) {
         *ret_conflict = conflict;
@@ -216,8 +216,8 @@ void state_audit_clear(struct state_audit *a) {
 }
 
 int state_audit_add(struct state *s, const struct state_audit_line *line, struct err *err) {
-    int rc = check_line(line, err);
-    return rc < 0 ? rc : add_line(s, line, clock_wall_us(), err);
+    int rc = audit_check(line, err);
+    return rc < 0 ? rc : audit_add(s, line, clock_wall_us(), err);
 }
 
 static void read_line(const struct statement *st, struct state_audit *a) {

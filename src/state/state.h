@@ -432,6 +432,23 @@ int state_flags_full(struct state *s, const char *const *names, size_t count, in
 int state_flag_full_since(struct state *s, const char *name, int64_t *ret_us,
                           struct err *err) must_check;
 
+/* ---- who answers a module's requests, as people set it ---- */
+
+/* A version as of a flag. Empty texts and -1: as configured. */
+struct state_routing {
+    char module[STATE_NAME_MAX];
+    int64_t version;
+    char reads[16], writes[16];
+    int fallback;
+};
+/* Of a module that nobody set anything for: version 0. */
+int state_routing_get(struct state *s, const char *module, struct state_routing *ret,
+                      struct err *err) must_check;
+/* Stores it and the line, as state_flag_change does. */
+int state_routing_change(struct state *s, const struct state_routing *r,
+                         const struct state_audit_line *line, int64_t *ret_version,
+                         bool *ret_conflict, struct err *err) must_check;
+
 struct state_audit {
     int64_t id; /* only grows */
     int64_t at_us;

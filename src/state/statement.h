@@ -64,6 +64,11 @@ char *statement_get_blob(const struct statement *st, int column, size_t *ret_len
 /* Turns an SQLite result into our error, with the way out. */
 int state_error(const struct state *s, int code, struct err *err);
 
+/* A line of the audit log, inside a transaction: checked first, then added. */
+int audit_check(const struct state_audit_line *line, struct err *err) must_check;
+int audit_add(struct state *s, const struct state_audit_line *line, int64_t now_us,
+              struct err *err) must_check;
+
 /* Several statements as one: begin takes the lock, the end gives it back. Inside, use
  * statement_begin as usual (the lock is recursive). */
 int state_transaction(struct state *s, struct err *err) must_check;

@@ -1,0 +1,247 @@
+#include "gateway/gateway.h"
+
+#include "base/backoff.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/nginx.h"
+#include "gateway/nginx_conf.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONF_MAX ((size_t)16 * 1024 * 1024)
+#define LOOK_EVERY_US 1000000
+#define START_MIN_US 500000
+#define START_MAX_US (30 * (int64_t)1000000)
+#define DRAIN_US (30 * (int64_t)1000000)
+#define MODULE_NAME "ngx_http_banyan_module.so"
+
+struct gateway {
+    const struct conf *conf;
+    char *folder, *module, *flags, *settings, *certificate, *key, *program;
+    struct nginx nginx;
+    int64_t next_look, next_start;
+    struct backoff backoff;
+    pthread_mutex_t lock; /* view */
+    struct gateway_view view;
+};
+
+char *gateway_folder(const char *state_path) {
+    return mem_printf("%s.gateway", state_path);
+}
+
+static bool is_managed(const struct gateway *g) {
+    return g->conf->gateway.nginx == CONF_NGINX_MANAGED;
+}
+
+/* ---- where everything is ---- */
+
+/* Absolute, because nginx has another working folder; it need not exist yet. */
+static char *absolute(const char *path) {
+    char folder[PATH_MAX];
+    if (path[0] == '/' || !getcwd(folder, sizeof folder))
+        return mem_strdup(path);
+    return mem_printf("%s/%s", folder, path);
+}
+
+/* Beside the program as it was built, or where it was installed. */
+static char *find_module(const char *given) {
+    char self[PATH_MAX];
+    if (given)
+        return absolute(given);
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n > 0) {
+        self[n] = '\0';
+        char *slash = strrchr(self, '/');
+        *slash = '\0';
+        char *built = mem_printf("%s/../../gateway/" MODULE_NAME, self);
+        if (access(built, R_OK) == 0)
+            return built;
+        free(built);
+    }
+    return mem_strdup(BANYAN_NGINX_MODULES "/" MODULE_NAME);
+}
+
+static int check_quotable(const char *path, struct err *err) {
+    if (path && strpbrk(path, "\"\\\n\r$;{}"))
+        return err_set(err, ERR_CONF,
+                       "the path %s has a character that cannot stand in nginx's configuration; "
+                       "use another folder",
+                       path);
+    return 0;
+}
+
+static int check_paths(const struct gateway *g, struct err *err) {
+    const char *paths[] = {g->folder, g->module, g->flags, g->settings, g->certificate, g->key};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof paths / sizeof *paths; i++)
+        rc = check_quotable(paths[i], err);
+    if (rc == 0 && access(g->module, R_OK) < 0)
+        rc = err_set(err, ERR_CONF,
+                     "cannot read nginx's module %s: %s; build it (gateway/build.sh) and name it "
+                     "in gateway.module",
+                     g->module, strerrordesc_np(errno));
+    return rc;
+}
+
+int gateway_new(const struct conf *conf, const char *state_path, const char *flags_blob,
+                struct gateway **ret_gateway, struct err *err) {
+    struct gateway *g = mem_zalloc(1, sizeof *g);
+    const struct conf_gateway *c = &conf->gateway;
+    _cleanup_(mem_freep) char *folder = gateway_folder(state_path);
+    pthread_mutex_init(&g->lock, NULL);
+    backoff_init(&g->backoff, START_MIN_US, START_MAX_US, (uint64_t)getpid());
+    g->conf = conf;
+    g->folder = absolute(folder);
+    g->settings = mem_printf("%s/settings", g->folder);
+    g->flags = absolute(flags_blob);
+    g->module = find_module(c->module);
+    g->certificate = c->tls_cert ? absolute(c->tls_cert) : NULL;
+    g->key = c->tls_key ? absolute(c->tls_key) : NULL;
+    g->view.managed = is_managed(g);
+    int rc = check_paths(g, err);
+    if (rc == 0 && is_managed(g))
+        rc = nginx_find(c->program, &g->program, err);
+    g->nginx = (struct nginx){.program = g->program, .folder = g->folder};
+    if (rc == 0 && mkdir(g->folder, 0700) < 0 && errno != EEXIST)
+        rc = err_set(err, ERR_STATE, "cannot make the folder %s: %s", g->folder,
+                     strerrordesc_np(errno));
+    if (rc < 0) {
+        gateway_free(g);
+        return rc;
+    }
+    *ret_gateway = g;
+    return 0;
+}
+
+void gateway_free(struct gateway *g) {
+    if (!g)
+        return;
+    char *texts[] = {g->folder,      g->module, g->flags,  g->settings,
+                     g->certificate, g->key,    g->program};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        free(texts[i]);
+    pthread_mutex_destroy(&g->lock);
+    free(g);
+}
+
+/* ---- what nginx is told ---- */
+
+int gateway_publish(struct gateway *g, const struct route_settings *settings, struct err *err) {
+    _cleanup_(buf_release) struct buf bytes = {.max = CONF_MAX};
+    route_settings_write(&bytes, settings);
+    return file_replace(g->settings, buf_span(&bytes), err);
+}
+
+/* Workers read files that only their owner may: so they are our user's. */
+static struct nginx_paths paths_of(const struct gateway *g) {
+    return (struct nginx_paths){.folder = g->folder,
+                                .module = g->module,
+                                .flags = g->flags,
+                                .settings = g->settings,
+                                .certificate = g->certificate,
+                                .key = g->key,
+                                .user = geteuid() == 0 ? "root" : NULL};
+}
+
+static int write_include(const struct gateway *g, const char *name, const struct buf *text,
+                         bool *news, struct err *err) {
+    _cleanup_(mem_freep) char *path = mem_printf("%s/%s", g->folder, name);
+    _cleanup_(buf_release) struct buf now = {.max = CONF_MAX};
+    if (file_read(path, &now, NULL) == 0 && span_eq(buf_span(&now), buf_span(text)))
+        return 0;
+    *news = true;
+    return file_replace(path, buf_span(text), err);
+}
+
+static int run_external(const struct gateway *g, struct err *err) {
+    _cleanup_(buf_release) struct buf main = {.max = CONF_MAX}, http = {.max = CONF_MAX};
+    const struct nginx_paths paths = paths_of(g);
+    bool news = false;
+    nginx_conf_main(&main, &paths);
+    nginx_conf_http(&http, g->conf, &paths);
+    int rc = write_include(g, "main.conf", &main, &news, err);
+    if (rc == 0)
+        rc = write_include(g, "http.conf", &http, &news, err);
+    return rc == 0 && news ? nginx_command(g->conf->gateway.reload_command, err) : rc;
+}
+
+static int run_managed(const struct gateway *g, struct err *err) {
+    _cleanup_(buf_release) struct buf text = {.max = CONF_MAX};
+    const struct nginx_paths paths = paths_of(g);
+    bool news = false;
+    nginx_conf_whole(&text, g->conf, &paths);
+    if (text.full)
+        return err_set(err, ERR_LIMIT, "nginx's configuration has more than %zu bytes", CONF_MAX);
+    int rc = nginx_configure(&g->nginx, buf_span(&text), &news, err);
+    pid_t pid = nginx_pid(&g->nginx);
+    if (rc < 0)
+        return rc;
+    if (pid == 0)
+        return nginx_start(&g->nginx, err);
+    log_event(LOG_INFO, "gateway_adopted", LOG_INT("pid", pid));
+    return news ? nginx_reload(&g->nginx, err) : 0;
+}
+
+static void note(struct gateway *g, int rc, const struct err *err) {
+    pid_t pid = is_managed(g) ? nginx_pid(&g->nginx) : 0;
+    pthread_mutex_lock(&g->lock);
+    g->view.pid = pid;
+    (void)snprintf(g->view.error, sizeof g->view.error, "%s", rc < 0 ? err->text : "");
+    pthread_mutex_unlock(&g->lock);
+}
+
+int gateway_run(struct gateway *g, struct err *err) {
+    int rc = is_managed(g) ? run_managed(g, err) : run_external(g, err);
+    if (rc < 0)
+        err_prefix(err, "gateway");
+    note(g, rc, err);
+    return rc;
+}
+
+/* ---- its life ---- */
+
+/* Ended, or never started: a port may have become free, a configuration good. */
+static void start_again(struct gateway *g, int64_t now_us) {
+    struct err err = {0};
+    int rc = run_managed(g, &err);
+    g->next_start = now_us + backoff_next_us(&g->backoff);
+    if (rc < 0)
+        log_event(LOG_ERROR, "gateway_refused", LOG_STR("reason", err.text));
+    else
+        log_event(LOG_WARN, "gateway_started_again");
+    note(g, rc, &err);
+}
+
+void gateway_poll(struct gateway *g, int64_t now_us) {
+    if (!is_managed(g) || now_us < g->next_look)
+        return;
+    g->next_look = now_us + LOOK_EVERY_US;
+    if (nginx_pid(&g->nginx) == 0) {
+        if (now_us >= g->next_start)
+            start_again(g, now_us);
+        return;
+    }
+    if (now_us > g->next_start + START_MAX_US)
+        backoff_reset(&g->backoff);
+    note(g, 0, NULL);
+}
+
+void gateway_view(struct gateway *g, struct gateway_view *ret) {
+    pthread_mutex_lock(&g->lock);
+    *ret = g->view;
+    pthread_mutex_unlock(&g->lock);
+}
+
+int gateway_stop(struct gateway *g, struct err *err) {
+    int rc = is_managed(g) ? nginx_stop(&g->nginx, DRAIN_US, err) : 0;
+    note(g, rc, err);
+    return rc;
+}

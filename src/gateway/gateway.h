@@ -1,0 +1,51 @@
+/*
+ * The gateway as the daemon sees it: nginx's configuration, its process, and the settings of
+ * modules that its workers look at.
+ *
+ * Everything stands in the folder "<state>.gateway". nginx goes on when this ends. @thread one at a
+ * time, but for gateway_view
+ */
+#ifndef BANYAN_GATEWAY_GATEWAY_H
+#define BANYAN_GATEWAY_GATEWAY_H
+
+#include "base/err.h"
+#include "conf/conf.h"
+#include "route/settings.h"
+
+#include <sys/types.h>
+
+struct gateway;
+
+struct gateway_view {
+    bool managed;
+    pid_t pid;                /* managed: 0: does not run */
+    char error[ERR_TEXT_MAX]; /* of the last attempt; empty: fine */
+};
+
+/* "<state>.gateway"; free() it. */
+char *gateway_folder(const char *state_path);
+
+/* What a gateway works with and where; writes nothing. ERR_CONF. */
+int gateway_new(const struct conf *conf, const char *state_path, const char *flags_blob,
+                struct gateway **ret_gateway, struct err *err) must_check;
+void gateway_free(struct gateway *g); /* NULL is fine; nginx goes on */
+
+/* Replaces the settings; workers take them up within 200 ms. */
+int gateway_publish(struct gateway *g, const struct route_settings *settings,
+                    struct err *err) must_check;
+
+/* Configuration tested and in place; nginx adopted where it runs (and told to read again where
+ * something has changed), else started. external: includes written and the command run where
+ * something has changed. On failure what ran goes on. */
+int gateway_run(struct gateway *g, struct err *err) must_check;
+
+/* Looks whether nginx runs, once a second, and starts it again, later and later. */
+void gateway_poll(struct gateway *g, int64_t now_us);
+
+/* Any thread. */
+void gateway_view(struct gateway *g, struct gateway_view *ret);
+
+/* Ends a managed nginx. */
+int gateway_stop(struct gateway *g, struct err *err) must_check;
+
+#endif

@@ -1,0 +1,310 @@
+#include "gateway/nginx_conf.h"
+
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Idle connections that each worker keeps to each service. */
+#define KEEPALIVE 64
+#define LOG_FIELDS(X)                                                                              \
+    X("time", "$time_iso8601")                                                                     \
+    X("request_id", "$request_id")                                                                 \
+    X("method", "$request_method")                                                                 \
+    X("route", "$banyan_route")                                                                    \
+    X("target", "$banyan_target")                                                                  \
+    X("service", "$banyan_service")                                                                \
+    X("migrated", "$banyan_migrated")                                                              \
+    X("reason", "$banyan_reason")                                                                  \
+    X("fallback", "$banyan_fallback")                                                              \
+    X("status", "$status")                                                                         \
+    X("upstream_status", "$upstream_status")                                                       \
+    X("bytes", "$body_bytes_sent")                                                                 \
+    X("seconds", "$request_time")                                                                  \
+    X("upstream_seconds", "$upstream_response_time")
+
+/* Statuses of services that count as 5xx; 502 and 504 are nginx's own as well. */
+#define FAILURES "500 501 502 503 504 505 506 507 508 510 511"
+
+static void line(struct buf *out, int depth, const char *fmt, ...) printf_like(3, 4);
+
+static void line(struct buf *out, int depth, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    buf_printf(out, "%*s", depth * 4, "");
+    buf_vprintf(out, fmt, args);
+    buf_add_char(out, '\n');
+    va_end(args);
+}
+
+/* ---- who asks ---- */
+
+/* X-User-Id of "$http_x_user_id": every header that the text takes from the client. */
+static void add_headers_of(struct buf *out, const char *text) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    for (const char *p = text; (p = strchr(p, '$')); p++) {
+        const char *name = p + 1 + (p[1] == '{');
+        if (strncmp(name, "http_", 5) != 0)
+            continue;
+        name += 5;
+        size_t len = strspn(name, letters);
+        buf_add_char(out, ' ');
+        for (size_t i = 0; i < len; i++)
+            buf_add_char(out, name[i] == '_' ? '-' : name[i]);
+    }
+}
+
+static void add_identity_headers(struct buf *out, const struct conf_route *r) {
+    const struct conf_asker *single[] = {&r->user, &r->tenant};
+    for (size_t i = 0; i < 2; i++)
+        if (single[i]->value.text)
+            add_headers_of(out, single[i]->value.text);
+    for (size_t i = 0; i < r->user_attribute_count; i++)
+        if (r->user_attributes[i].from.value.text)
+            add_headers_of(out, r->user_attributes[i].from.value.text);
+    for (size_t i = 0; i < r->tenant_attribute_count; i++)
+        if (r->tenant_attributes[i].from.value.text)
+            add_headers_of(out, r->tenant_attributes[i].from.value.text);
+}
+
+static void add_asker(struct buf *out, const char *what, const struct conf_asker *asker) {
+    if (asker->value.text)
+        line(out, 2, "%s \"%s\";", what, asker->value.text);
+}
+
+static void add_attributes(struct buf *out, const char *what, const struct conf_attribute *list,
+                           size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (list[i].from.value.text)
+            line(out, 2, "%s \"%s\" \"%s\";", what, list[i].name.text, list[i].from.value.text);
+}
+
+/* ---- a route, as the module is told ---- */
+
+static bool falls_back_on(const struct conf_fallback *f, const char *word) {
+    for (size_t i = 0; i < f->on.count; i++)
+        if (strcmp(f->on.items[i].text, word) == 0)
+            return true;
+    return f->on.count == 0;
+}
+
+static void add_fallback(struct buf *out, size_t n, const struct conf_fallback *f) {
+    if (!f->enabled)
+        return;
+    line(out, 2, "guarded @banyan_%zu_guarded;", n);
+    line(out, 2, "on%s%s%s%s;", falls_back_on(f, "connect") ? " connect" : "",
+         falls_back_on(f, "timeout") ? " timeout" : "", falls_back_on(f, "5xx") ? " 5xx" : "",
+         falls_back_on(f, "404") ? " 404" : "");
+    line(out, 2, "breaker %.0f %d %lldms;", f->breaker.errors, f->breaker.of,
+         (long long)(f->breaker.open_us / 1000));
+    line(out, 2, "budget %.0f;", f->budget * 100); /* hundredths of a percent */
+}
+
+static void add_reads(struct buf *out, const struct conf_list *read) {
+    for (size_t i = 0; i < read->count; i++) {
+        const char *text = read->items[i].text, *path = strchr(text, ' ') + 1;
+        line(out, 2, "read %.*s \"%s\";", (int)(path - 1 - text), text, path);
+    }
+}
+
+static void add_route(struct buf *out, size_t n, const struct conf_module *m,
+                      const struct conf_route *r) {
+    line(out, 1, "banyan_route \"%s\" {", r->prefix.text);
+    line(out, 2, "module \"%s\";", m->name.text);
+    if (m->flag.text)
+        line(out, 2, "flag \"%s\";", m->flag.text);
+    line(out, 2, "sql @banyan_%zu_sql @banyan_%zu_sql_write \"%s\";", n, n, r->sql.service.text);
+    line(out, 2, "mongodb @banyan_%zu_mongodb @banyan_%zu_mongodb_write \"%s\";", n, n,
+         r->mongodb.service.text);
+    add_asker(out, "user", &r->user);
+    add_asker(out, "tenant", &r->tenant);
+    add_attributes(out, "user_attribute", r->user_attributes, r->user_attribute_count);
+    add_attributes(out, "tenant_attribute", r->tenant_attributes, r->tenant_attribute_count);
+    add_reads(out, &r->read);
+    add_fallback(out, n, &r->fallback);
+    line(out, 1, "}");
+}
+
+/* ---- upstreams and locations ---- */
+
+static void add_upstream(struct buf *out, size_t n, const char *side, const char *url) {
+    line(out, 1, "upstream banyan_%zu_%s {", n, side);
+    line(out, 2, "server %s max_fails=0;", url + strlen("http://"));
+    line(out, 2, "keepalive %d;", KEEPALIVE);
+    line(out, 1, "}");
+}
+
+struct location {
+    const char *name, *side;
+    bool write;  /* is not tried again on another connection */
+    bool rescue; /* SQL in MongoDB's place */
+    const struct conf_fallback *guard;
+};
+
+/* On a connection that was idle, a service may have hung up in the same moment: nginx then opens a
+ * fresh one, for reads only. */
+static void add_location(struct buf *out, size_t n, const struct location *l) {
+    line(out, 2, "location @banyan_%zu_%s {", n, l->name);
+    if (l->rescue)
+        line(out, 3, "banyan_rescue on;");
+    line(out, 3, "proxy_pass http://banyan_%zu_%s;", n, l->side);
+    line(out, 3, "proxy_next_upstream %s;", l->write ? "off" : "error");
+    if (l->guard) {
+        line(out, 3, "proxy_connect_timeout %lldms;", (long long)(l->guard->connect_us / 1000));
+        line(out, 3, "proxy_read_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
+        line(out, 3, "proxy_send_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
+        line(out, 3, "proxy_intercept_errors on;");
+        bool all = falls_back_on(l->guard, "5xx");
+        line(out, 3, "error_page%s %s%s = @banyan_%zu_rescue;",
+             falls_back_on(l->guard, "404") ? " 404" : "", all ? FAILURES : "502 504", "", n);
+    }
+    line(out, 2, "}");
+}
+
+static void add_locations(struct buf *out, size_t n, const struct conf_route *r) {
+    add_location(out, n, &(struct location){.name = "sql", .side = "sql"});
+    add_location(out, n, &(struct location){.name = "sql_write", .side = "sql", .write = true});
+    add_location(out, n, &(struct location){.name = "mongodb", .side = "mongodb"});
+    add_location(out, n,
+                 &(struct location){.name = "mongodb_write", .side = "mongodb", .write = true});
+    if (!r->fallback.enabled)
+        return;
+    add_location(out, n,
+                 &(struct location){.name = "guarded", .side = "mongodb", .guard = &r->fallback});
+    add_location(out, n, &(struct location){.name = "rescue", .side = "sql", .rescue = true});
+}
+
+/* ---- the http context ---- */
+
+typedef void (*each_route_fn)(struct buf *out, size_t n, const struct conf_module *m,
+                              const struct conf_route *r);
+
+static void each_route(struct buf *out, const struct conf *conf, each_route_fn fn) {
+    size_t n = 0;
+    for (size_t i = 0; i < conf->module_count; i++)
+        for (size_t j = 0; j < conf->modules[i].route_count; j++)
+            fn(out, n++, &conf->modules[i], &conf->modules[i].routes[j]);
+}
+
+static void add_route_upstreams(struct buf *out, size_t n, const struct conf_module *m,
+                                const struct conf_route *r) {
+    (void)m;
+    add_upstream(out, n, "sql", r->sql.url.text);
+    add_upstream(out, n, "mongodb", r->mongodb.url.text);
+}
+
+static void add_route_locations(struct buf *out, size_t n, const struct conf_module *m,
+                                const struct conf_route *r) {
+    (void)m;
+    add_locations(out, n, r);
+}
+
+static void add_route_headers(struct buf *out, size_t n, const struct conf_module *m,
+                              const struct conf_route *r) {
+    (void)n, (void)m;
+    add_identity_headers(out, r);
+}
+
+static void add_log_format(struct buf *out) {
+    line(out, 1, "log_format banyan escape=json");
+    const char *before = "{";
+#define LOG_FIELD(name, value)                                                                     \
+    line(out, 2, "'%s\"" name "\":\"" value "\"'", before);                                        \
+    before = ",";
+    LOG_FIELDS(LOG_FIELD)
+#undef LOG_FIELD
+    line(out, 2, "'}';");
+}
+
+static void add_trust(struct buf *out, const struct conf *conf) {
+    const struct conf_list *trusted = &conf->gateway.trusted;
+    if (trusted->count) {
+        buf_add_text(out, "    banyan_trusted");
+        for (size_t i = 0; i < trusted->count; i++)
+            buf_printf(out, " %s", trusted->items[i].text);
+        buf_add_text(out, ";\n");
+    }
+    _cleanup_(buf_release) struct buf headers = {.max = (size_t)1024 * 1024};
+    each_route(&headers, conf, add_route_headers);
+    if (headers.len)
+        line(out, 1, "banyan_identity_header%s;", buf_text(&headers));
+}
+
+static void add_proxy_settings(struct buf *out) {
+    line(out, 2, "proxy_http_version 1.1;");
+    line(out, 2, "proxy_set_header Host $http_host;");
+    line(out, 2, "proxy_set_header Connection $banyan_connection;");
+    line(out, 2, "proxy_set_header Upgrade $http_upgrade;");
+    line(out, 2, "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    line(out, 2, "proxy_set_header X-Forwarded-Proto $scheme;");
+    line(out, 2, "proxy_set_header X-Request-Id $request_id;");
+}
+
+static void add_server(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
+    const struct conf_gateway *g = &conf->gateway;
+    line(out, 1, "server {");
+    line(out, 2, "listen %s%s;", g->listen, paths->certificate ? " ssl http2" : "");
+    if (paths->certificate) {
+        line(out, 2, "ssl_certificate \"%s\";", paths->certificate);
+        line(out, 2, "ssl_certificate_key \"%s\";", paths->key);
+        line(out, 2, "ssl_protocols TLSv1.2 TLSv1.3;");
+    }
+    line(out, 2, "access_log \"%s/access.log\" banyan;", paths->folder);
+    line(out, 2, "client_max_body_size %lld;", (long long)g->body_limit);
+    line(out, 2, "large_client_header_buffers 4 32k;");
+    add_proxy_settings(out);
+    line(out, 2, "location / {");
+    line(out, 3, "banyan;");
+    line(out, 2, "}");
+    each_route(out, conf, add_route_locations);
+    line(out, 1, "}");
+}
+
+static void add_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
+    line(out, 1, "banyan_flags \"%s\";", paths->flags);
+    line(out, 1, "banyan_settings \"%s\";", paths->settings);
+    add_trust(out, conf);
+    line(out, 1, "map $http_upgrade $banyan_connection {");
+    line(out, 2, "default upgrade;");
+    line(out, 2, "'' '';");
+    line(out, 1, "}");
+    add_log_format(out);
+    each_route(out, conf, add_route_upstreams);
+    each_route(out, conf, add_route);
+    add_server(out, conf, paths);
+}
+
+/* ---- the files ---- */
+
+static const char HEADING[] = "# Written by banyan serve; what is changed here is lost.\n";
+
+void nginx_conf_main(struct buf *out, const struct nginx_paths *paths) {
+    buf_add_text(out, HEADING);
+    line(out, 0, "load_module \"%s\";", paths->module);
+}
+
+void nginx_conf_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
+    buf_add_text(out, HEADING);
+    add_http(out, conf, paths);
+}
+
+void nginx_conf_whole(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
+    static const char *const bodies[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
+    nginx_conf_main(out, paths);
+    if (paths->user)
+        line(out, 0, "user %s;", paths->user);
+    line(out, 0, "worker_processes %s;", conf->gateway.workers);
+    line(out, 0, "pid \"%s/nginx.pid\";", paths->folder);
+    line(out, 0, "error_log \"%s/error.log\" warn;", paths->folder);
+    line(out, 0, "events {");
+    line(out, 1, "worker_connections 4096;");
+    line(out, 0, "}");
+    line(out, 0, "http {");
+    line(out, 1, "default_type application/octet-stream;");
+    line(out, 1, "server_tokens off;");
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        line(out, 1, "%s_temp_path \"%s/%s\";", bodies[i], paths->folder, bodies[i]);
+    add_http(out, conf, paths);
+    line(out, 0, "}");
+}
