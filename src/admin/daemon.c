@@ -173,6 +173,7 @@ static void end_parts(struct service *s, struct parts *p) {
     end_modules(s);
     slots_stop(s->slots);
     log_listen(NULL, NULL);
+    watch_flush(s->watch);
     listeners_stop(s, p->listeners);
     watch_stop(s->watch);
     routestore_stop(s->routestore);
