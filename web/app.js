@@ -49,9 +49,19 @@ async function refreshFlags() {
   byId("back").hidden = !flags.some((flag) => flag.enabled && !flag.killed);
 }
 
+const PARKED_SHOWN = 100;
+let parkedShown = 0;
+
 async function refreshParked() {
-  const { parked } = await call("GET", "/v1/parked?limit=100");
+  const { parked } = await call("GET", `/v1/parked?limit=${PARKED_SHOWN}`);
+  parkedShown = parked.length;
   showParked(parked, refreshParked);
+}
+
+// An event may come before what it tells of is over; the status always tells how many there are.
+function followParked(status) {
+  const all = status.modules.reduce((sum, module) => sum + (module.pipeline?.parked ?? 0), 0);
+  if (Math.min(all, PARKED_SHOWN) !== parkedShown) refreshParked().catch(report);
 }
 
 async function refreshAlerts() {
@@ -87,6 +97,7 @@ function showStatus(status) {
   lastStatus = Date.now();
   showHero(status);
   showModules(status.modules, refreshStatus);
+  followParked(status);
 }
 
 async function refreshStatus() {
