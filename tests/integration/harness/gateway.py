@@ -194,10 +194,15 @@ def gateway(pg, mongo, mongo_server, banyan):
     daemon runs inside `with running(g):`."""
     made = []
 
-    def make(route=None, gateway=None, module=None, flags=FLAGS, **more):
+    def make(route=None, gateway=None, module=None, flags=FLAGS, routes=(), **more):
         pg.execute("CREATE TABLE IF NOT EXISTS products (id int PRIMARY KEY, name text)")
         sql, mongodb, port = Service("sql"), Service("mongodb"), free_port()
         module_so = pathlib.Path(os.environ["BANYAN_BIN"]).parents[2] / "gateway/ngx_http_banyan_module.so"
+        first = {
+            "prefix": "/api/products",
+            "sql": {"url": f"http://127.0.0.1:{sql.port}", "service": "product-service-sql"},
+            "mongodb": {"url": f"http://127.0.0.1:{mongodb.port}", "service": "product-service-mongo"},
+            "user": "$http_x_user_id", "tenant": "$http_x_tenant_id"} | (route or {})
         program = banyan({
             "source": {"uri": pg.uri}, "target": {"uri": mongo_server.uri(), "database": mongo.name},
             "listen": listen_anywhere(), "flags": "feature-flags.yml",
@@ -206,11 +211,7 @@ def gateway(pg, mongo, mongo_server, banyan):
             "modules": {"catalogue": {
                 "flag": "products_mongodb", "reads": "flag",
                 "collections": {"products": {"table": "products"}},
-                "routes": [{
-                    "prefix": "/api/products",
-                    "sql": {"url": f"http://127.0.0.1:{sql.port}", "service": "product-service-sql"},
-                    "mongodb": {"url": f"http://127.0.0.1:{mongodb.port}", "service": "product-service-mongo"},
-                    "user": "$http_x_user_id", "tenant": "$http_x_tenant_id"} | (route or {})]} | (module or {})}} | more)
+                "routes": [first, *(first | each for each in routes)]} | (module or {})}} | more)
         (program.folder / "feature-flags.yml").write_text(flags)
         made.append(Gateway(program, port, sql, mongodb))
         return made[-1]
