@@ -14,7 +14,7 @@ packages=(
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev
     libjs-chart.js chromium nginx-light nginx-dev
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
-    postgresql openssl python3 python3-venv util-linux binutils systemd
+    postgresql openssl curl python3 python3-venv util-linux binutils systemd
 )
 # Node may come from elsewhere, and then does not go together with Debian's npm.
 command -v npm >/dev/null || packages+=(nodejs npm)

@@ -138,7 +138,7 @@ class Gateway:
     def call(self, method="GET", path="/api/products/7", headers=None, body=None, timeout=20):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putrequest(method, path, skip_host="Host" in (headers or {}), skip_accept_encoding=True)
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
             if body is not None:
@@ -152,11 +152,13 @@ class Gateway:
     def get(self, path="/api/products/7", **headers):
         return self.call("GET", path, {k.replace("_", "-"): v for k, v in headers.items()})
 
-    def raw(self, text, timeout=10):
-        """Bytes on a connection of its own; what comes back until it ends."""
+    def raw(self, text, leave=False, timeout=10):
+        """Bytes on a connection of its own; what comes back until it ends. `leave`: nothing more is
+        sent, which for nginx is a client that has left."""
         with socket.create_connection(("127.0.0.1", self.port), timeout) as connection:
             connection.sendall(text if isinstance(text, bytes) else text.encode())
-            connection.shutdown(socket.SHUT_WR)
+            if leave:
+                connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def route(self, **change):
