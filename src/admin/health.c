@@ -78,6 +78,14 @@ static void check_verification(const struct picture_verification *v, struct heal
               "the last verification left %" PRId64 " documents unsettled", v->last.unsettled);
 }
 
+static void check_gateway(const struct gateway_view *g, struct health_report *r) {
+    if (g->managed && g->pid == 0)
+        issue(r, HEALTH_BAD, "gateway", "nginx does not run%s%s", g->error[0] ? ": " : "",
+              g->error);
+    else if (g->error[0])
+        issue(r, HEALTH_BAD, "gateway", "runs as it was configured before: %s", g->error);
+}
+
 /* Worst first; else in the order of modules. */
 static void sort(struct health_report *r) {
     struct health_issue sorted[HEALTH_ISSUES_MAX];
@@ -99,6 +107,8 @@ void health_check(const struct picture *p, struct health_report *ret) {
     }
     for (size_t i = 0; i < p->verification_count; i++)
         check_verification(&p->verifications[i], ret);
+    if (p->has_gateway)
+        check_gateway(&p->gateway, ret);
     sort(ret);
 }
 

@@ -48,6 +48,7 @@ int picture_take(const struct service *s, struct picture *ret, struct err *err) 
     const struct conf *conf = s->conf;
     int rc = 0;
     *ret = (struct picture){.now_us = clock_wall_us(), .started_us = s->started_us};
+    ret->has_gateway = routestore_gateway(s->routestore, &ret->gateway);
     ret->modules = mem_zalloc(s->module_count + 1, sizeof *ret->modules);
     ret->verifications = mem_zalloc(conf->module_count + 1, sizeof *ret->verifications);
     for (size_t i = 0; rc == 0 && i < s->module_count; i++)

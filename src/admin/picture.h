@@ -5,6 +5,7 @@
 #ifndef BANYAN_ADMIN_PICTURE_H
 #define BANYAN_ADMIN_PICTURE_H
 
+#include "admin/routestore.h"
 #include "admin/service.h"
 
 struct picture_collection {
@@ -37,6 +38,8 @@ struct picture {
     size_t module_count;
     struct picture_verification *verifications; /* one for each module of the configuration */
     size_t verification_count;
+    bool has_gateway;
+    struct gateway_view gateway;
 };
 
 /* Reads the state; thread: any. */

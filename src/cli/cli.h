@@ -68,12 +68,27 @@ extern const struct option_set cmd_run_options;
 int cmd_serve(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_status_options;
+int cmd_gateway_check(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_gateway_conf(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_gateway_stop(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_reads(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_writes(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_stage(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_fallback_on(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_fallback_off(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_routing_options; /* of the five */
+int cmd_routes_list(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_routes_explain(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_routes_explain_options;
 int cmd_verify(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_verify_options;
 int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
 
 /* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */
 int cli_check_module(const struct cli *cli, const char *name, struct err *err) must_check;
+
+/* Who runs the command, for the audit log. */
+void cli_who(char *name, size_t size);
 
 /* Writes to standard output; ERR_STATE when that fails (a full disk, a closed pipe). */
 int cli_print(const struct buf *text, struct err *err) must_check;

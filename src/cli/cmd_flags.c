@@ -8,11 +8,9 @@
 #include "flagfile/show.h"
 
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CONFIRM_US 1500000
 
@@ -177,15 +175,6 @@ int cmd_flags_list(struct cli *cli, int argc, char **argv, struct err *err) {
 
 /* ---- changes ---- */
 
-static void who_am_i(char *name, size_t size) {
-    struct passwd entry, *found = NULL;
-    char memory[4096];
-    if (getpwuid_r(getuid(), &entry, memory, sizeof memory, &found) == 0 && found)
-        (void)snprintf(name, size, "%s", found->pw_name);
-    else
-        (void)snprintf(name, size, "uid %ld", (long)getuid());
-}
-
 static void say_done(const struct cli *cli, const char *name, const struct snapshot *s,
                      int64_t version, enum remote_answer answer, struct buf *out) {
     static const char *const daemons[] = {[REMOTE_NOT_THERE] = "none",
@@ -221,7 +210,7 @@ static int change_flag(struct cli *cli, struct snapshot_change *change, struct e
     char who[STATE_NAME_MAX];
     int64_t version = 0;
     bool conflict = false;
-    who_am_i(who, sizeof who);
+    cli_who(who, sizeof who);
     change->who = who;
     change->role = "operator";
     change->version = -1;

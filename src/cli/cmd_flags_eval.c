@@ -1,79 +1,24 @@
 /* What a flag gives somebody, and which step decides it. */
-#include "base/clock.h"
 #include "base/mem.h"
+#include "cli/asker.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "cli/render.h"
 #include "flagfile/explain.h"
-#include "flagfile/json_tree.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 struct given {
-    const char *user, *tenant, *at;
-    struct option_list attributes, tenant_attributes;
+    struct asker_given asker;
 };
 
 static const struct given defaults = {0};
 
-static const struct option_spec options[] = {
-    {"--user", NULL, OPTION_TEXT, "ID", offsetof(struct given, user), "who asks"},
-    {"--tenant", NULL, OPTION_TEXT, "ID", offsetof(struct given, tenant), "for whom"},
-    {"--attribute", NULL, OPTION_LIST, "NAME=VALUE", offsetof(struct given, attributes),
-     "of the user; a number, true, false, or text; may be repeated"},
-    {"--tenant-attribute", NULL, OPTION_LIST, "NAME=VALUE",
-     offsetof(struct given, tenant_attributes), "of the tenant"},
-    {"--at", NULL, OPTION_TEXT, "TIME", offsetof(struct given, at),
-     "as if it were 2027-01-31T22:30:00Z"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec options[] = {ASKER_OPTIONS(given),
+                                             {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
 
 const struct option_set cmd_flags_eval_options = {options, &defaults, sizeof defaults};
-
-/* ---- the context ---- */
-
-static int read_time(const char *text, int64_t *ret_us, struct err *err) {
-    struct tm t = {0};
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &t);
-    if (!end || *end)
-        return err_set(err, ERR_USAGE, "option --at wants a time such as 2027-01-31T22:30:00Z");
-    *ret_us = (int64_t)timegm(&t) * 1000000;
-    return 0;
-}
-
-/* As JSON where it is JSON ("17" in quotes is text), else text. */
-static void read_value(struct arena *arena, const char *text, struct flags_value *ret) {
-    static const struct tree_limits limits = {FLAGS_TEXT_MAX, 10000, ""};
-    struct tree_input in = {"value", text, strlen(text), &limits};
-    const struct tree_node *node = NULL;
-    struct flags_value v = {.type = FLAGS_STRING, .text = span_of(text)};
-    *ret = v;
-    if (json_tree_parse(&in, arena, &node, NULL) < 0 || tree_is_null(node))
-        return;
-    if (node->kind != TREE_SCALAR)
-        v.type = FLAGS_JSON;
-    else if (tree_is_bool(node, &v.boolean))
-        v = (struct flags_value){.type = FLAGS_BOOL, .boolean = v.boolean};
-    else if (tree_is_number(node, &v.number))
-        v.type = FLAGS_NUMBER;
-    else
-        v.text = node->text;
-    *ret = v;
-}
-
-static int read_attributes(struct arena *arena, const struct option_list *list,
-                           struct flags_attribute *ret, size_t *ret_count, struct err *err) {
-    for (size_t i = 0; i < list->count; i++) {
-        const char *text = list->items[i], *equals = strchr(text, '=');
-        if (!equals || equals == text)
-            return err_set(err, ERR_USAGE, "an attribute is NAME=VALUE, not '%s'", text);
-        ret[i].name = span_make(text, (size_t)(equals - text));
-        read_value(arena, equals + 1, &ret[i].value);
-    }
-    *ret_count = list->count;
-    return 0;
-}
 
 /* ---- the answer ---- */
 
@@ -154,29 +99,18 @@ int cmd_flags_eval(struct cli *cli, int argc, char **argv, struct err *err) {
     const struct given *given = cli->given;
     _cleanup_(state_freep) struct state *state = NULL;
     _cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
-    struct flags_attribute users[OPTION_LIST_MAX], tenants[OPTION_LIST_MAX];
-    struct flags_context context = {.user = span_of(given->user ? given->user : ""),
-                                    .tenant = span_of(given->tenant ? given->tenant : ""),
-                                    .user_attributes = users,
-                                    .tenant_attributes = tenants,
-                                    .now_us = clock_wall_us(),
-                                    .random = (uint64_t)clock_mono_us() | 1};
+    _cleanup_(mem_freep) struct asker *asker = mem_zalloc(1, sizeof *asker);
     struct arena arena;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "flags eval wants the name of a flag");
     arena_init(&arena, 64 * (size_t)1024 * 1024);
-    int rc = given->at ? read_time(given->at, &context.now_us, err) : 0;
-    if (rc == 0)
-        rc = read_attributes(&arena, &given->attributes, users, &context.user_attribute_count, err);
-    if (rc == 0)
-        rc = read_attributes(&arena, &given->tenant_attributes, tenants,
-                             &context.tenant_attribute_count, err);
+    int rc = asker_read(&given->asker, &arena, asker, err);
     if (rc == 0)
         rc = state_open_existing(cli->state_path, &state, err);
     if (rc == 0)
         rc = snapshot_build(cli->conf, cli->state_path, state, &snapshot, err);
     if (rc == 0)
-        rc = evaluate(cli, snapshot, argv[0], &context, err);
+        rc = evaluate(cli, snapshot, argv[0], &asker->context, err);
     arena_release(&arena);
     return rc;
 }

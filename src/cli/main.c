@@ -11,6 +11,7 @@
 #include "db/mongo.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,25 @@ static const struct command commands[] = {
      &cmd_flags_check_options},
     {"flags import", "FILE", "flags of flagd, Unleash or LaunchDarkly as feature-flags.yml",
      NEEDS_NOTHING, cmd_flags_import, &cmd_flags_import_options},
+    {"reads", "MODULE VALUE", "who answers reads: auto, sql, shadow, flag, mongodb", NEEDS_CONF,
+     cmd_reads, &cmd_routing_options},
+    {"writes", "MODULE VALUE", "who takes writes: auto, sql, both, mongodb", NEEDS_CONF, cmd_writes,
+     &cmd_routing_options},
+    {"stage", "MODULE STAGE", "both: off, dualwrite, shadow, live, rampdown, complete", NEEDS_CONF,
+     cmd_stage, &cmd_routing_options},
+    {"fallback on", "MODULE", "SQL answers reads where MongoDB fails", NEEDS_CONF, cmd_fallback_on,
+     &cmd_routing_options},
+    {"fallback off", "MODULE", "MongoDB's failures reach the client", NEEDS_CONF, cmd_fallback_off,
+     &cmd_routing_options},
+    {"routes list", "", "every route of the gateway, and who answers", NEEDS_CONF, cmd_routes_list,
+     NULL},
+    {"routes explain", "METHOD PATH", "what would happen to a request, and why", NEEDS_CONF,
+     cmd_routes_explain, &cmd_routes_explain_options},
+    {"gateway check", "", "whether nginx takes the configuration", NEEDS_CONF, cmd_gateway_check,
+     NULL},
+    {"gateway conf", "", "nginx's configuration, as serve writes it", NEEDS_CONF, cmd_gateway_conf,
+     NULL},
+    {"gateway stop", "", "end the nginx that serve started", NEEDS_CONF, cmd_gateway_stop, NULL},
     {"audit", "", "who changed what, when and why", NEEDS_CONF, cmd_audit, &cmd_audit_options},
     {"config show", "", "the effective configuration, secrets hidden", NEEDS_CONF, cmd_config_show,
      NULL},
@@ -178,6 +198,15 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err) {
 }
 
 /* ---- for commands ---- */
+
+void cli_who(char *name, size_t size) {
+    struct passwd entry, *found = NULL;
+    char memory[4096];
+    if (getpwuid_r(getuid(), &entry, memory, sizeof memory, &found) == 0 && found)
+        (void)snprintf(name, size, "%s", found->pw_name);
+    else
+        (void)snprintf(name, size, "uid %ld", (long)getuid());
+}
 
 int cli_print(const struct buf *text, struct err *err) {
     if (!buf_ok(text))

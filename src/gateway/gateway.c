@@ -173,11 +173,28 @@ static int run_external(const struct gateway *g, struct err *err) {
     return rc == 0 && news ? nginx_command(g->conf->gateway.reload_command, err) : rc;
 }
 
-static int run_managed(const struct gateway *g, struct err *err) {
+void gateway_conf(const struct gateway *g, struct buf *out) {
+    const struct nginx_paths paths = paths_of(g);
+    if (is_managed(g))
+        nginx_conf_whole(out, g->conf, &paths);
+    else
+        nginx_conf_http(out, g->conf, &paths);
+}
+
+/* An external nginx's main file is not ours: what would be a managed one's stands for it. */
+int gateway_check(struct gateway *g, struct err *err) {
     _cleanup_(buf_release) struct buf text = {.max = CONF_MAX};
     const struct nginx_paths paths = paths_of(g);
-    bool news = false;
+    int rc = g->program ? 0 : nginx_find(g->conf->gateway.program, &g->program, err);
+    g->nginx.program = g->program;
     nginx_conf_whole(&text, g->conf, &paths);
+    return rc < 0 ? rc : nginx_test(&g->nginx, buf_span(&text), err);
+}
+
+static int run_managed(const struct gateway *g, struct err *err) {
+    _cleanup_(buf_release) struct buf text = {.max = CONF_MAX};
+    bool news = false;
+    gateway_conf(g, &text);
     if (text.full)
         return err_set(err, ERR_LIMIT, "nginx's configuration has more than %zu bytes", CONF_MAX);
     int rc = nginx_configure(&g->nginx, buf_span(&text), &news, err);
@@ -190,12 +207,18 @@ static int run_managed(const struct gateway *g, struct err *err) {
     return news ? nginx_reload(&g->nginx, err) : 0;
 }
 
-static void note(struct gateway *g, int rc, const struct err *err) {
+static void note_pid(struct gateway *g) {
     pid_t pid = is_managed(g) ? nginx_pid(&g->nginx) : 0;
     pthread_mutex_lock(&g->lock);
     g->view.pid = pid;
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void note(struct gateway *g, int rc, const struct err *err) {
+    pthread_mutex_lock(&g->lock);
     (void)snprintf(g->view.error, sizeof g->view.error, "%s", rc < 0 ? err->text : "");
     pthread_mutex_unlock(&g->lock);
+    note_pid(g);
 }
 
 int gateway_run(struct gateway *g, struct err *err) {
@@ -231,7 +254,7 @@ void gateway_poll(struct gateway *g, int64_t now_us) {
     }
     if (now_us > g->next_start + START_MAX_US)
         backoff_reset(&g->backoff);
-    note(g, 0, NULL);
+    note_pid(g);
 }
 
 void gateway_view(struct gateway *g, struct gateway_view *ret) {

@@ -8,6 +8,7 @@
 #ifndef BANYAN_GATEWAY_GATEWAY_H
 #define BANYAN_GATEWAY_GATEWAY_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "conf/conf.h"
 #include "route/settings.h"
@@ -44,6 +45,12 @@ void gateway_poll(struct gateway *g, int64_t now_us);
 
 /* Any thread. */
 void gateway_view(struct gateway *g, struct gateway_view *ret);
+
+/* Whether nginx takes the configuration; nothing is put in place. */
+int gateway_check(struct gateway *g, struct err *err) must_check;
+
+/* The configuration, as it would be written. */
+void gateway_conf(const struct gateway *g, struct buf *out);
 
 /* Ends a managed nginx. */
 int gateway_stop(struct gateway *g, struct err *err) must_check;

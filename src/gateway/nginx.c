@@ -188,18 +188,21 @@ static int run_nginx(const struct nginx *n, const char *conf, bool test, int cod
     return run(argv, code, err);
 }
 
-int nginx_configure(const struct nginx *n, struct span text, bool *ret_news, struct err *err) {
-    _cleanup_(buf_release) struct buf now = {.max = CONF_MAX};
-    _cleanup_(mem_freep) char *path = conf_path(n);
-    _cleanup_(mem_freep) char *trial = mem_printf("%s.trial", path);
-    *ret_news = file_read(path, &now, NULL) < 0 || !span_eq(buf_span(&now), text);
+int nginx_test(const struct nginx *n, struct span text, struct err *err) {
+    _cleanup_(mem_freep) char *trial = mem_printf("%s/nginx.conf.trial", n->folder);
     int rc = file_replace(trial, text, err);
     if (rc == 0)
         rc = run_nginx(n, trial, true, ERR_CONF, err);
-    if (rc == 0)
-        rc = file_replace(path, text, err);
     (void)unlink(trial);
     return rc;
+}
+
+int nginx_configure(const struct nginx *n, struct span text, bool *ret_news, struct err *err) {
+    _cleanup_(buf_release) struct buf now = {.max = CONF_MAX};
+    _cleanup_(mem_freep) char *path = conf_path(n);
+    *ret_news = file_read(path, &now, NULL) < 0 || !span_eq(buf_span(&now), text);
+    int rc = nginx_test(n, text, err);
+    return rc < 0 ? rc : file_replace(path, text, err);
 }
 
 int nginx_start(const struct nginx *n, struct err *err) {

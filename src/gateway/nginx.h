@@ -26,6 +26,9 @@ int nginx_find(const char *name, char **ret_program, struct err *err) must_check
 /* The master that runs with our configuration; 0: none. */
 pid_t nginx_pid(const struct nginx *n);
 
+/* Whether nginx takes `text` as its configuration. ERR_CONF with nginx's own words. */
+int nginx_test(const struct nginx *n, struct span text, struct err *err) must_check;
+
 /* Puts `text` in place as nginx.conf, after nginx has found it good: on failure what was there
  * stays. *ret_news: it is another one than before. ERR_CONF with nginx's own words. */
 int nginx_configure(const struct nginx *n, struct span text, bool *ret_news,
