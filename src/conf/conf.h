@@ -222,6 +222,7 @@ struct conf_source {
     const char *slot;        /* NULL: derived from database and module */
     const char *publication; /* NULL: same as the slot */
     int64_t heartbeat_us;
+    struct conf_table heartbeat_table; /* at.line 0: none */
     int snapshot_threads;
     int64_t snapshot_rows_per_second; /* 0: no limit */
     int64_t snapshot_chunk_rows;

@@ -95,6 +95,13 @@ static const struct conf_key keys[] = {
      RANGE(SECOND / 10, 3600 * SECOND), .fallback = "10s", .example = "heartbeat: 30s",
      .help =
          "How often a quiet database is made to advance its slot, so that it can let its log go."},
+    {SCOPE_SOURCE, "heartbeat_table", KIND_TABLE, 0, AT(conf, source.heartbeat_table),
+     .otherwise = "a message in the log, which PostgreSQL 12 and 13 cannot send us",
+     .example = "heartbeat_table: public.banyan_heartbeat",
+     .help = "A table of Banyan's own in the source, for its heartbeat: made where it is missing, "
+             "with one row a slot, and never copied. Needed with PostgreSQL 12 and 13 where a busy "
+             "database shares the server with a quiet one that is migrated: without it the slot of "
+             "the quiet one may keep log for as long as nothing changes there."},
     {SCOPE_SOURCE, "snapshot", KIND_SECTION, 0, .child = SCOPE_SNAPSHOT,
      .example = "snapshot: {threads: 4, rows_per_second: 20000}",
      .help = "How the first copy is made."},

@@ -437,7 +437,10 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
         show_list(e, key, field);
         return;
     case KIND_TABLE:
-        show_table(e, key, field);
+        if (((const struct conf_table *)field)->at.line)
+            show_table(e, key, field);
+        else
+            show_absent(e, key);
         return;
     case KIND_ID:
         show_id(e, key, base);

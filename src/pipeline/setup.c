@@ -7,6 +7,7 @@
 #include "pipeline/indexes.h"
 #include "pipeline/lineage.h"
 #include "pipeline/run.h"
+#include "source/heartbeat.h"
 #include "source/plan_source.h"
 #include "source/query.h"
 
@@ -88,12 +89,29 @@ static int check_server(struct run *run, struct err *err) {
     return 0;
 }
 
-static int publish(struct run *run, struct err *err) {
-    struct repl_publication_table *tables = mem_zalloc(run->plan->use_count, sizeof *tables);
+static int prepare_heartbeat(struct run *run, struct err *err) {
+    const struct conf_table *beat = &run->conf->source.heartbeat_table;
     for (size_t i = 0; i < run->plan->use_count; i++)
+        if (strcmp(run->plan->uses[i].table->schema, beat->schema) == 0 &&
+            strcmp(run->plan->uses[i].table->name, beat->name) == 0)
+            return conf_error(run->conf, beat->at, err,
+                              "source.heartbeat_table is a table that is migrated; name one of its "
+                              "own, which Banyan makes");
+    return heartbeat_prepare(run->pg, beat, err);
+}
+
+static int publish(struct run *run, struct err *err) {
+    const struct conf_table *beat = &run->conf->source.heartbeat_table;
+    size_t count = run->plan->use_count;
+    struct repl_publication_table *tables = mem_zalloc(count + 1, sizeof *tables);
+    for (size_t i = 0; i < count; i++)
         tables[i] = (struct repl_publication_table){run->plan->uses[i].table->schema,
                                                     run->plan->uses[i].table->name};
-    int rc = repl_ensure_publication(run->pg, run->publication, tables, run->plan->use_count, err);
+    int rc = beat->at.line ? prepare_heartbeat(run, err) : 0;
+    if (beat->at.line)
+        tables[count++] = (struct repl_publication_table){beat->schema, beat->name};
+    if (rc == 0)
+        rc = repl_ensure_publication(run->pg, run->publication, tables, count, err);
     free(tables);
     return rc;
 }

@@ -14,6 +14,7 @@
 #include "pipeline/requests.h"
 #include "pipeline/router.h"
 #include "pipeline/run.h"
+#include "source/heartbeat.h"
 #include "state/state.h"
 
 #include <poll.h>
@@ -162,15 +163,13 @@ static void report(struct stream *s) {
     o->progress(o->progress_context, &p);
 }
 
-/* A quiet database still advances its slot. The message needs no table and no publication. */
 static int heartbeat(struct stream *s, int64_t now, struct err *err) {
     struct run *run = s->run;
-    s->next_heartbeat = now + run->conf->source.heartbeat_us;
-    if (!run->pg || run->conf->source.heartbeat_us <= 0 || pg_server_version(run->pg) < 140000)
+    const struct conf_source *source = &run->conf->source;
+    s->next_heartbeat = now + source->heartbeat_us;
+    if (!run->pg || source->heartbeat_us <= 0)
         return 0;
-    int rc =
-        pg_exec(run->pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'heartbeat')",
-                NULL, err);
+    int rc = heartbeat_beat(run->pg, &source->heartbeat_table, run->slot, err);
     if (rc < 0) {
         pg_free(run->pg);
         run->pg = NULL;

@@ -1,0 +1,19 @@
+/*
+ * A quiet database still advances its slot: something of ours is written into its log now and then,
+ * which comes back to us and is confirmed.
+ */
+#ifndef BANYAN_SOURCE_HEARTBEAT_H
+#define BANYAN_SOURCE_HEARTBEAT_H
+
+#include "conf/conf.h"
+#include "db/pg.h"
+
+/* Makes the table where it is missing. ERR_CONF with the statement to run where we may not. */
+int heartbeat_prepare(struct pg *pg, const struct conf_table *table, struct err *err) must_check;
+
+/* One beat: a row of the table, if one is configured; else a message, which needs no table and no
+ * publication (PostgreSQL 14 docs, 55.5.3: the option `messages`); on 12 and 13 nothing. */
+int heartbeat_beat(struct pg *pg, const struct conf_table *table, const char *slot,
+                   struct err *err) must_check;
+
+#endif

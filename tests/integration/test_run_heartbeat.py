@@ -1,0 +1,47 @@
+"""A quiet database lets its log go while others on the server write."""
+import pytest
+
+from harness.migration import migrate  # noqa: F401  pylint: disable=unused-import
+from harness.process import wait_until
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)"
+
+
+def _confirmed(pg):
+    return pg.execute("SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM pg_replication_slots WHERE database = current_database()")[0][0]
+
+
+@pytest.mark.parametrize("table", [None, "public.beats", '"Odd s"."The beat"'])
+def test_the_slot_moves(migrate, pg, table):  # noqa: F811
+    if table and "Odd" in table:
+        pg.execute('CREATE SCHEMA "Odd s"')
+    source = {"heartbeat": "200ms"} | ({"heartbeat_table": table} if table else {})
+    shop = migrate({"t": {"table": "t"}}, TABLE, source=source)
+    with shop.streaming():
+        target = pg.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")[0][0]
+        other = pg.server.create_database()
+        pg.server.execute("CREATE TABLE busy AS SELECT generate_series(1, 50000) i", None, other)
+        wait_until(lambda: _confirmed(pg) > target + 1_000_000, 20, "the slot is past what the other wrote")
+        if table:
+            (slot, first), = pg.execute(f"SELECT slot, beat FROM {table}")
+            wait_until(lambda: pg.execute(f"SELECT beat FROM {table}")[0][0] > first, 10, "the next beat")
+            assert slot == pg.execute("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")[0][0]
+    assert shop.mongo.list_collection_names() == ["t"]
+    pg.server.execute(f'DROP DATABASE "{other}"', None, "postgres")
+
+
+def test_no_right_to_make_it(migrate, pg):  # noqa: F811
+    name = f"quiet_{pg.name}"
+    pg.execute(f"CREATE ROLE {name} LOGIN REPLICATION; GRANT CREATE ON DATABASE \"{pg.name}\" TO {name}")
+    shop = migrate({"t": {"table": "t"}}, f"{TABLE}; ALTER TABLE t OWNER TO {name}; REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+                   source={"uri": pg.server.uri(pg.name, user=name), "heartbeat_table": "beats"})
+    refused = shop.run("--catch-up")
+    assert refused.code == 2 or refused.code == 3, refused.err
+    assert 'CREATE TABLE IF NOT EXISTS "public"."beats" (slot text PRIMARY KEY' in refused.err and "GRANT" in refused.err
+    pg.execute(f"CREATE TABLE beats (slot text PRIMARY KEY, beat timestamptz NOT NULL); ALTER TABLE beats OWNER TO {name}")
+    shop.catch_up()
+
+
+def test_not_a_table_that_is_migrated(migrate):  # noqa: F811
+    shop = migrate({"t": {"table": "t"}}, TABLE, source={"heartbeat_table": "public.t"})
+    assert "banyan.yml:" in (err := shop.run("--catch-up").expect(2).err) and "is a table that is migrated" in err
