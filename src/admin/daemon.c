@@ -171,10 +171,10 @@ static int start_parts(struct service *s, struct parts *p, struct err *err) {
 /* The server ends after the pipelines: a page may watch their end. */
 static void end_parts(struct service *s, struct parts *p) {
     end_modules(s);
-    slots_stop(s->slots);
     log_listen(NULL, NULL);
     watch_flush(s->watch);
     listeners_stop(s, p->listeners);
+    slots_stop(s->slots);
     watch_stop(s->watch);
     routestore_stop(s->routestore);
     flagstore_stop(s->flagstore);

@@ -21,8 +21,8 @@
 #define END_WAIT_US 500000
 
 struct index_spec {
-    bson_t keys;
-    char *name; /* NULL: MongoDB's own naming */
+    bson_t *keys; /* a bson_t wants 128-byte alignment, which a heap of ours has not */
+    char *name;   /* NULL: MongoDB's own naming */
     int line;
 };
 
@@ -70,7 +70,10 @@ static struct job *job_new(size_t collection, const struct plan_collection *c) {
         if (!index->unique)
             continue;
         struct index_spec *spec = &j->indexes[j->count++];
-        indexes_keys(index, &spec->keys);
+        bson_t keys;
+        indexes_keys(index, &keys);
+        spec->keys = bson_copy(&keys);
+        bson_destroy(&keys);
         spec->name = index->name ? mem_strdup(index->name) : NULL;
         spec->line = index->at.line;
     }
@@ -81,7 +84,7 @@ static void job_free(struct job *j) {
     if (!j)
         return;
     for (size_t i = 0; i < j->count; i++) {
-        bson_destroy(&j->indexes[i].keys);
+        bson_destroy(j->indexes[i].keys);
         free(j->indexes[i].name);
     }
     free(j->indexes);
@@ -102,7 +105,7 @@ static int build(struct indexes *x, const struct job *j, size_t i, struct err *e
     const struct index_spec *spec = &j->indexes[i];
     int rc = x->mongo ? 0 : mongo_connect(x->uri, x->app, &x->mongo, err);
     if (rc == 0)
-        rc = mongo_ensure_index(x->mongo, x->database, j->name, &spec->keys, spec->name, true, err);
+        rc = mongo_ensure_index(x->mongo, x->database, j->name, spec->keys, spec->name, true, err);
     if (rc == 0)
         return 0;
     mongo_free(x->mongo);
