@@ -9,6 +9,7 @@ from harness.process import wait_until
 READS, WRITES = ("GET", "HEAD", "OPTIONS"), ("POST", "PUT", "PATCH", "DELETE")
 
 
+@pytest.mark.sanitize
 def test_the_flag_decides(gateway):  # noqa: F811
     gate = gateway()
     with running(gate):

@@ -159,6 +159,7 @@ def test_the_budget(gateway):  # noqa: F811
         assert gate.sql.count() == 100
 
 
+@pytest.mark.sanitize
 def test_fallback_off_and_on(gateway):  # noqa: F811
     gate = gateway()
     gate.mongodb.answer = fails(500)

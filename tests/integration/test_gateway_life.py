@@ -81,6 +81,7 @@ def test_killed_workers_come_back(gateway):  # noqa: F811
             wait_until(lambda: gate.call(headers=U1).source == "mongodb", 5, "new workers know the flags")
 
 
+@pytest.mark.sanitize
 def test_a_killed_nginx_is_started_again(gateway):  # noqa: F811
     gate = gateway()
     with running(gate):
