@@ -46,12 +46,13 @@ static int take_module(const struct service *s, struct module *from, struct pict
 
 int picture_take(const struct service *s, struct picture *ret, struct err *err) {
     const struct conf *conf = s->conf;
+    const size_t count = s->module_count;
     int rc = 0;
     *ret = (struct picture){.now_us = clock_wall_us(), .started_us = s->started_us};
     ret->has_gateway = routestore_gateway(s->routestore, &ret->gateway);
-    ret->modules = mem_zalloc(s->module_count + 1, sizeof *ret->modules);
+    ret->modules = mem_zalloc(count + 1, sizeof *ret->modules);
     ret->verifications = mem_zalloc(conf->module_count + 1, sizeof *ret->verifications);
-    for (size_t i = 0; rc == 0 && i < s->module_count; i++)
+    for (size_t i = 0; rc == 0 && i < count; i++)
         rc = take_module(s, s->modules[i], &ret->modules[ret->module_count++], err);
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++) {
         struct picture_verification *v = &ret->verifications[ret->verification_count++];

@@ -29,7 +29,7 @@ struct service {
     struct traffic *traffic;
     struct slots *slots;
     struct module *modules[SERVICE_MODULES_MAX];
-    size_t module_count;
+    _Atomic size_t module_count; /* grows while the server answers already */
 
     /* Any thread. */
     struct flagstore *flagstore;

@@ -54,7 +54,8 @@ static int store_fanout(struct resolver *r, const struct lookup *l, struct err *
     struct span *keys = mem_zalloc(l->count, sizeof *keys);
     buf_clear(&r->blobs);
     for (size_t i = 0; i < l->count; i++) {
-        keyblob_write(&r->blobs, l->tuples + i * width, width);
+        if (width) /* none: every root */
+            keyblob_write(&r->blobs, l->tuples + i * width, width);
         ends[i] = r->blobs.len;
     }
     for (size_t i = 0; i < l->count; i++) {

@@ -300,10 +300,11 @@ int state_verify_begin(struct state *s, const char *pipeline, const struct state
 /* `owner` goes on with what belongs to `before`. *ret_taken false: that is not there any more. */
 int state_verify_take(struct state *s, const char *pipeline, const char *collection, int64_t before,
                       int64_t owner, bool *ret_taken, struct err *err) must_check;
-/* The new position and what was found up to it. *ret_kept false: it is another's now. */
+/* The new position and what was found up to it: since the last one, or (`replace`) in all.
+ * *ret_kept false: it is another's now. */
 int state_verify_advance(struct state *s, const char *pipeline, const struct state_verify *v,
-                         const struct state_candidate *found, size_t count, bool *ret_kept,
-                         struct err *err) must_check;
+                         bool replace, const struct state_candidate *found, size_t count,
+                         bool *ret_kept, struct err *err) must_check;
 /* In the order in which they were added; the spans hold until `fn` returns. */
 int state_verify_candidates(struct state *s, const char *pipeline, const char *collection,
                             int (*fn)(void *context, const struct state_candidate *c,

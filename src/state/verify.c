@@ -94,13 +94,24 @@ static int add_candidate(struct state *s, const char *pipeline, const char *coll
     return statement_run(&st, NULL, err);
 }
 
+static int forget_candidates(struct state *s, const char *pipeline, const char *collection,
+                             struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "DELETE FROM verify_candidate WHERE pipeline = ? AND collection = ?");
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
+    return statement_run(&st, NULL, err);
+}
+
 int state_verify_advance(struct state *s, const char *pipeline, const struct state_verify *v,
-                         const struct state_candidate *found, size_t count, bool *ret_kept,
-                         struct err *err) {
+                         bool replace, const struct state_candidate *found, size_t count,
+                         bool *ret_kept, struct err *err) {
     int rc = state_transaction(s, err);
     if (rc < 0)
         return rc;
     rc = move(s, pipeline, v, ret_kept, err);
+    if (rc == 0 && *ret_kept && replace)
+        rc = forget_candidates(s, pipeline, v->collection, err);
     for (size_t i = 0; rc == 0 && *ret_kept && i < count; i++)
         rc = add_candidate(s, pipeline, v->collection, &found[i], err);
     return state_commit(s, rc, err);

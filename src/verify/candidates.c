@@ -39,3 +39,26 @@ int candidates_add(struct candidates *c, struct span identity, const struct span
     c->items[c->count - 1] = (struct candidate){.identity = kept, .key = texts, .bytes = bytes};
     return 0;
 }
+
+int candidates_drop_equal(struct candidates *c, size_t key_count, struct err *err) {
+    struct candidates fresh = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        const struct candidate *old = &c->items[i];
+        if (old->verdict == VERDICT_EQUAL)
+            continue;
+        rc = candidates_add(&fresh, old->identity, old->key, key_count, old->bytes, err);
+        if (rc < 0)
+            break;
+        struct candidate *kept = &fresh.items[fresh.count - 1];
+        kept->retyped = old->retyped;
+        kept->rounds = old->rounds;
+        kept->verdict = old->verdict;
+    }
+    struct candidates *gone = rc == 0 ? c : &fresh;
+    struct candidates swapped = *gone;
+    if (rc == 0)
+        *c = fresh;
+    candidates_release(&swapped);
+    return rc;
+}

@@ -62,6 +62,8 @@ static int check_page(struct scan *k, struct err *err) {
     arena_reset(&k->memory);
     if (rc == 0 && !k->s->options->sample)
         rc = resume_save(k->s, STATE_VERIFY_DOCUMENTS, buf_span(&k->last), err);
+    if (rc == 0)
+        rc = settle_for_room(k->s, err);
     session_progress(k->s, VERIFY_DOCUMENTS, k->s->scanned, k->s->compared);
     return rc;
 }
@@ -176,7 +178,9 @@ int documents_compare(struct session *s, struct err *err) {
     buf_init(&k->sql, QUERY_MAX);
     identity_texts_init(&k->texts);
     identity_projection(s->c, &projection);
-    int rc = s->options->sample ? mongo_sample(s->mongo, s->conf->target.database, s->c->name,
+    int rc = settle_for_room(s, err);
+    if (rc == 0)
+        rc = s->options->sample ? mongo_sample(s->mongo, s->conf->target.database, s->c->name,
                                                s->options->sample, &projection, on_document, k, err)
                                 : scan_all(k, &projection, err);
     if (rc == 0)

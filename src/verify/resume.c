@@ -100,8 +100,10 @@ int resume_save(struct session *s, enum state_verify_direction direction, struct
         found[i] =
             (struct state_candidate){c->identity, c->key ? buf_span(&keys[i]) : (struct span){0}};
     }
-    int rc = state_verify_advance(s->state, s->stored.pipeline, &v, found, count, &r->keeping, err);
+    int rc = state_verify_advance(s->state, s->stored.pipeline, &v, r->dropped, found, count,
+                                  &r->keeping, err);
     r->kept = s->candidates.count;
+    r->dropped = false;
     for (size_t i = 0; i < count; i++)
         buf_release(&keys[i]);
     free(keys);

@@ -69,8 +69,10 @@ static int all_pages(struct page *p, struct position *at, struct err *err) {
         struct span end[PG_INDEX_COLUMNS_MAX];
         arena_reset(&ends);
         page_clear(p);
-        more = stop_requested() ? err_set(err, ERR_STOPPED, "asked to stop")
-                                : read_page(p, at, &ends, end, err);
+        more =
+            stop_requested() ? err_set(err, ERR_STOPPED, "asked to stop") : settle_for_room(s, err);
+        if (more == 0)
+            more = read_page(p, at, &ends, end, err);
         int rc = more < 0 ? more : page_look_up(p, err);
         if (rc == 0 && more > 0)
             rc = finish_page(s, at, end, err);
@@ -111,7 +113,9 @@ static int compare_sample(struct page *p, struct sampled *k, struct err *err) {
     for (size_t at = 0; at < k->count; at += VERIFY_PAGE) {
         size_t n = k->count - at < VERIFY_PAGE ? k->count - at : VERIFY_PAGE;
         page_clear(p);
-        int rc = readback_begin(s->pg, NULL, 0, err);
+        int rc = settle_for_room(s, err);
+        if (rc == 0)
+            rc = readback_begin(s->pg, NULL, 0, err);
         if (rc == 0)
             rc = session_end_read(
                 s, assemble_keys(s->assembler, k->keys + at * k->width, n, 0, page_add_row, p, err),

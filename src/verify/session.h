@@ -40,7 +40,8 @@ struct resume {
     enum state_verify_direction direction;
     struct buf cursor; /* of the direction; empty: at its beginning */
     int64_t started_us;
-    size_t kept; /* candidates that the state has */
+    size_t kept;  /* candidates that the state has */
+    bool dropped; /* it has some that were settled since: the next position replaces them all */
 };
 
 struct session {
@@ -70,6 +71,8 @@ void candidates_release(struct candidates *c);
 /* Each document once. ERR_LIMIT when there are VERIFY_CANDIDATES_MAX. */
 int candidates_add(struct candidates *c, struct span identity, const struct span *key,
                    size_t key_count, size_t bytes, struct err *err) must_check;
+/* Forgets those that turned out equal. */
+int candidates_drop_equal(struct candidates *c, size_t key_count, struct err *err) must_check;
 
 /* ---- resume.c ---- */
 
@@ -97,6 +100,9 @@ int lookup_find(struct session *s, const struct span *identities, size_t count, 
 
 /* ---- settle.c: which candidates are real ---- */
 int settle_all(struct session *s, struct err *err) must_check;
+/* Makes room for another page: a target that is far behind must not end the comparison, so those
+ * that were only late are settled now and forgotten. */
+int settle_for_room(struct session *s, struct err *err) must_check;
 
 /* ---- passed.c: has the target what the source had? ---- */
 

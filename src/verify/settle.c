@@ -271,7 +271,7 @@ static int report_unsettled(struct session *s, struct err *err) {
     return rc;
 }
 
-int settle_all(struct session *s, struct err *err) {
+static int settle_open(struct session *s, struct err *err) {
     struct backoff backoff;
     size_t open = s->candidates.count;
     backoff_init(&backoff, 20000, 2000000, 1);
@@ -282,5 +282,23 @@ int settle_all(struct session *s, struct err *err) {
         if (open && stop_wait(backoff_next_us(&backoff)))
             return err_set(err, ERR_STOPPED, "asked to stop");
     }
-    return s->options->repair ? 0 : report_unsettled(s, err); /* a repair settles them again */
+    return 0;
+}
+
+int settle_all(struct session *s, struct err *err) {
+    int rc = settle_open(s, err);
+    if (rc < 0 || s->options->repair) /* a repair settles them again */
+        return rc;
+    return report_unsettled(s, err);
+}
+
+int settle_for_room(struct session *s, struct err *err) {
+    if (s->candidates.count + VERIFY_PAGE <= VERIFY_CANDIDATES_MAX)
+        return 0;
+    int rc = settle_open(s, err);
+    if (rc == 0)
+        rc = candidates_drop_equal(&s->candidates, s->c->id_count, err);
+    s->resume.kept = 0;
+    s->resume.dropped = true;
+    return rc;
 }

@@ -14,7 +14,8 @@
 #include "conf/conf.h"
 #include "state/state.h"
 
-/* More candidates than this in one collection end its comparison early. */
+/* More documents than this that are really different, or never settle, end the comparison of a
+ * collection early. */
 #define VERIFY_CANDIDATES_MAX 10000
 
 enum verify_stage {

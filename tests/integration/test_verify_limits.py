@@ -73,3 +73,19 @@ def test_what_was_passed_is_not_read_again_but_after_restart(table, pg, mongo):
     mongo.t.update_one({"_id": 1}, {"$set": {"v": "tampered with behind the position"}})
     made.run("verify", "m").expect(0)
     assert last_line(made.run("verify", "m", "--restart", "--json").expect(1))["different"] == 1
+
+
+def test_more_late_documents_than_candidates(pg, mongo, mongo_server, banyan):
+    """The target is so far behind that more documents than can be candidates are late: they are
+    settled as it comes along, and the comparison goes on to its end."""
+    pg.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 25000) i")
+    made = banyan({"source": {"uri": pg.uri},
+                   "target": {"uri": mongo_server.uri(), "database": mongo.name, "writes_per_second": 4000},
+                   "modules": {"m": {"collections": {"t": {"table": "t"}}}}})
+    run = made.start("run", "m")
+    run.wait_for("streaming: ", 60)
+    mongo.t.update_one({"_id": 24999}, {"$set": {"v": "wrong"}})
+    pg.execute("UPDATE t SET v = 'new' WHERE id <> 24999")
+    found = last_line(made.run("verify", "m", "--json", timeout=240).expect(1))
+    assert (found["compared"], found["different"], found["unsettled"], found["not_ready"]) == (25000, 1, 0, 0), found
+    run.stop().expect(0)

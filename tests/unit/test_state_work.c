@@ -335,7 +335,7 @@ static void a_verification_is_resumed(void **state) {
     v.cursor_len = 3;
     v.compared = 8;
     v.scanned = 3;
-    ok(p, state_verify_advance(p->state, "shop", &v, found, 2, &kept, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, false, found, 2, &kept, &p->err));
     assert_true(kept);
     reopen(p);
     ok(p, state_verify_get(p->state, "shop", "orders", &got, &there, &p->err));
@@ -369,7 +369,7 @@ static void a_verification_that_another_took_keeps_nothing(void **state) {
     ok(p, state_verify_take(p->state, "shop", "orders", 5, 7, &taken, &p->err));
     assert_false(taken);
     v.compared = 100;
-    ok(p, state_verify_advance(p->state, "shop", &v, found, 1, &kept, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, false, found, 1, &kept, &p->err));
     assert_false(kept);
     ok(p, state_verify_delete(p->state, "shop", "orders", 5, &p->err));
     ok(p, state_verify_get(p->state, "shop", "orders", &got, &there, &p->err));
@@ -379,8 +379,24 @@ static void a_verification_that_another_took_keeps_nothing(void **state) {
     v.owner = 8;
     ok(p, state_verify_begin(p->state, "shop", &v, &p->err)); /* replaces */
     v.owner = 6;
-    ok(p, state_verify_advance(p->state, "shop", &v, found, 1, &kept, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, false, found, 1, &kept, &p->err));
     assert_false(kept);
+}
+
+static void settled_candidates_are_replaced(void **state) {
+    struct place *p = *state;
+    const struct state_candidate found[] = {{SPAN_LIT("i1"), SPAN_LIT("k1")},
+                                            {SPAN_LIT("i2"), SPAN_LIT("k2")}};
+    struct state_verify v = {.collection = "orders", .options = "abc", .owner = 5};
+    bool kept = false;
+    ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, false, found, 2, &kept, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, true, found + 1, 1, &kept, &p->err));
+    assert_int_equal(candidates_of(p, "orders").count, 1);
+    v.owner = 9; /* another's are left alone */
+    ok(p, state_verify_advance(p->state, "shop", &v, true, found, 0, &kept, &p->err));
+    assert_false(kept);
+    assert_int_equal(candidates_of(p, "orders").count, 1);
 }
 
 static void a_new_verification_forgets_what_the_old_one_found(void **state) {
@@ -389,7 +405,7 @@ static void a_new_verification_forgets_what_the_old_one_found(void **state) {
     struct state_verify v = {.collection = "orders", .options = "abc", .owner = 5};
     bool kept = false;
     ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
-    ok(p, state_verify_advance(p->state, "shop", &v, found, 1, &kept, &p->err));
+    ok(p, state_verify_advance(p->state, "shop", &v, false, found, 1, &kept, &p->err));
     v.owner = 6;
     ok(p, state_verify_begin(p->state, "shop", &v, &p->err));
     assert_int_equal(candidates_of(p, "orders").count, 0);
@@ -493,6 +509,7 @@ static const struct CMUnitTest tests[] = {
     TEST(a_parked_document_is_one_row),
     TEST(a_verification_is_resumed),
     TEST(a_verification_that_another_took_keeps_nothing),
+    TEST(settled_candidates_are_replaced),
     TEST(a_new_verification_forgets_what_the_old_one_found),
     TEST(any_thread_may_call),
     TEST(statements_nest),
