@@ -71,6 +71,10 @@ extern const struct option_set cmd_status_options;
 int cmd_gateway_check(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_gateway_conf(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_gateway_stop(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_pause(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_resume(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_throttle(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_control_options; /* of the three */
 int cmd_reads(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_writes(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_stage(struct cli *cli, int argc, char **argv, struct err *err);

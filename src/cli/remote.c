@@ -24,15 +24,15 @@ static char *url_of(const struct conf *conf, const char *path) {
     return mem_printf("http%s://127.0.0.1%s%s", tls ? "s" : "", port, path);
 }
 
-/* Names of flags are any text. */
-static char *path_of(const char *flag) {
+char *remote_path(const char *before, const char *name, const char *after) {
     _cleanup_(buf_release) struct buf path = {.max = 4096};
-    buf_add_text(&path, "/v1/flags/");
-    for (const unsigned char *p = (const unsigned char *)flag; *p; p++) {
+    buf_add_text(&path, before);
+    for (const unsigned char *p = (const unsigned char *)name; *p; p++) {
         bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
                      (*p >= '0' && *p <= '9') || strchr("-._~", *p);
         buf_printf(&path, plain ? "%c" : "%%%02X", *p);
     }
+    buf_add_text(&path, after);
     return mem_strdup(buf_text(&path));
 }
 
@@ -57,46 +57,62 @@ static int64_t version_in(struct span body) {
     return v;
 }
 
-static int ask(const struct conf *conf, const char *url, int64_t *ret_version, int *ret_status,
-               struct err *err) {
-    _cleanup_(buf_release) struct buf body = {.max = HTTP_CLIENT_ANSWER_MAX};
-    const struct conf_serve *serve = &conf->serve;
-    struct http_call call = {.url = url,
+int remote_call(const struct cli *cli, const char *method, const char *path, struct span body,
+                int *ret_status, struct buf *ret_body, struct err *err) {
+    const struct conf_serve *serve = &cli->conf->serve;
+    _cleanup_(mem_freep) char *url = url_of(cli->conf, path);
+    struct http_call call = {.method = method,
+                             .url = url,
+                             .body = body,
                              .token = serve->token_operator ? serve->token_operator
                                                             : serve->token_viewer,
                              .tls_ca = serve->tls_cert, /* ours, whoever signed it */
                              .limit_us = CALL_US};
-    int rc = http_call(&call, ret_status, &body, err);
-    *ret_version = rc == 0 && *ret_status == 200 ? version_in(buf_span(&body)) : -1;
+    *ret_status = 0;
+    int rc = http_call(&call, ret_status, ret_body, err);
+    if (rc == ERR_UNREACHABLE) { /* nobody listens */
+        *ret_status = 0;
+        return 0;
+    }
+    if (rc == 0 && (*ret_status == 401 || *ret_status == 403))
+        return err_set(err, ERR_ACCESS,
+                       "the daemon on %s does not let us (status %d); are its tokens those of this "
+                       "configuration?",
+                       serve->listen, *ret_status);
     return rc;
+}
+
+/* The words of an error, in an answer of the daemon. */
+int remote_failure(const struct cli *cli, int status, struct span body, struct err *err) {
+    _cleanup_(mem_freep) struct json_node *nodes = mem_alloc(NODES_MAX * sizeof *nodes);
+    struct json_doc doc;
+    char words[ERR_TEXT_MAX];
+    struct span text = {0};
+    if (json_parse(&doc, body, nodes, NODES_MAX, NULL) == 0) {
+        const struct json_node *error = json_member(&doc, json_root(&doc), "error");
+        const struct json_node *message = error ? json_member(&doc, error, "message") : NULL;
+        if (!message || !json_string(&doc, message, words, sizeof words, &text))
+            text = (struct span){0};
+    }
+    return err_set(err, status >= 500 ? ERR_UNREACHABLE : ERR_NO,
+                   "the daemon on %s answers %d%s%.*s", cli->conf->serve.listen, status,
+                   text.len ? ": " : "", SPAN_ARG(text));
 }
 
 int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version, int64_t wait_us,
                        enum remote_answer *ret_answer, struct err *err) {
-    _cleanup_(mem_freep) char *path = path_of(flag);
-    _cleanup_(mem_freep) char *url = url_of(cli->conf, path);
-    int64_t end = clock_mono_us() + wait_us, found = -1;
-    int status = 0;
+    _cleanup_(mem_freep) char *path = remote_path("/v1/flags/", flag, "");
+    int64_t end = clock_mono_us() + wait_us;
     for (;;) {
-        int rc = ask(cli->conf, url, &found, &status, err);
-        if (rc == ERR_UNREACHABLE) {
-            *ret_answer = REMOTE_NOT_THERE;
-            return 0;
-        }
+        _cleanup_(buf_release) struct buf body = {.max = HTTP_CLIENT_ANSWER_MAX};
+        int status;
+        int rc = remote_call(cli, "GET", path, (struct span){0}, &status, &body, err);
         if (rc < 0)
             return rc;
-        if (found >= version) {
-            *ret_answer = REMOTE_IN_USE;
+        *ret_answer = status == 0                                               ? REMOTE_NOT_THERE
+                      : status == 200 && version_in(buf_span(&body)) >= version ? REMOTE_IN_USE
+                                                                                : REMOTE_NOT_YET;
+        if (*ret_answer != REMOTE_NOT_YET || clock_mono_us() >= end || stop_wait(STEP_US))
             return 0;
-        }
-        if (status == 401 || status == 403)
-            return err_set(err, ERR_ACCESS,
-                           "the daemon on %s does not let us ask (status %d); are its tokens those "
-                           "of this configuration?",
-                           cli->conf->serve.listen, status);
-        if (clock_mono_us() >= end || stop_wait(STEP_US))
-            break;
     }
-    *ret_answer = REMOTE_NOT_YET;
-    return 0;
 }

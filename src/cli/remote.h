@@ -1,7 +1,7 @@
 /*
- * A running daemon, as a command asks it whether it has seen what was just made durable. State and
- * blob are shared files that the daemon looks at by itself, so nothing has to be sent: without a
- * daemon a command has the same effect.
+ * A running daemon, as commands talk to it. Flags and routing are shared files that it looks at by
+ * itself: a command only asks whether it has seen what was made durable. What only a daemon can do
+ * at once is asked of its API.
  */
 #ifndef BANYAN_CLI_REMOTE_H
 #define BANYAN_CLI_REMOTE_H
@@ -14,5 +14,16 @@ enum remote_answer { REMOTE_NOT_THERE, REMOTE_IN_USE, REMOTE_NOT_YET };
  * Nobody listens: REMOTE_NOT_THERE and 0. */
 int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version, int64_t wait_us,
                        enum remote_answer *ret_answer, struct err *err) must_check;
+
+/* before + the name percent-encoded (names are any text) + after; free() it. */
+char *remote_path(const char *before, const char *name, const char *after);
+
+/* A call of the daemon's API. *ret_status 0: no daemon answers here. ERR_ACCESS: it does not know
+ * our token. */
+int remote_call(const struct cli *cli, const char *method, const char *path, struct span body,
+                int *ret_status, struct buf *ret_body, struct err *err) must_check;
+
+/* The error that an answer with this status is. */
+int remote_failure(const struct cli *cli, int status, struct span body, struct err *err) must_check;
 
 #endif

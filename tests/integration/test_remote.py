@@ -1,0 +1,65 @@
+"""Commands that a running daemon carries out, and what they do where there is none."""
+import json
+
+import pytest
+
+from harness.api import listen_anywhere, serving
+
+OPERATOR = "operator-0123456789"
+
+
+@pytest.fixture
+def make(pg, mongo, mongo_server, banyan):
+    def make(**more):
+        pg.execute("CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE products (id int PRIMARY KEY)")
+        return banyan({
+            "source": {"uri": pg.uri}, "target": {"uri": mongo_server.uri(), "database": mongo.name},
+            "listen": listen_anywhere(),
+            "modules": {"sales and more": {"collections": {"orders": {"table": "orders"}}},
+                        "catalogue": {"collections": {"products": {"table": "products"}}}}} | more)
+
+    return make
+
+
+def _state(api, module):
+    return api.get("/v1/modules").expect().json["modules"][["sales and more", "catalogue"].index(module)]["pipeline"]["state"]
+
+
+@pytest.mark.parametrize("tokens", [{}, {"tokens": {"operator": OPERATOR}}])
+def test_pause_throttle_resume(make, tokens):
+    program = make(**tokens)
+    with serving(program, token=OPERATOR if tokens else None) as (api, _):
+        api.wait_for_state("catalogue", "streaming")
+        api.wait_for_state("sales%20and%20more", "streaming")
+        assert "done" in program.run("pause", "sales and more", "--why", "window").expect(0).out
+        api.wait_for_state("sales%20and%20more", "paused")
+        assert _state(api, "catalogue") == "streaming"
+        program.run("throttle", "catalogue", "500", "--why", "gently").expect(0)
+        assert api.module("catalogue")["pipeline"]["writes_per_second"] == 500
+        program.run("throttle", "catalogue", "configured", "--why", "enough").expect(0)
+        assert api.module("catalogue")["pipeline"]["writes_per_second"] == 0
+        program.run("resume", "all", "--why", "over").expect(0)
+        api.wait_for_state("sales%20and%20more", "streaming")
+        lines = [json.loads(line) for line in program.run("--json", "audit").expect(0).out.splitlines()]
+        assert ("module.pause", "sales and more", "window") in [(a["action"], a["subject"], a["why"]) for a in lines]
+
+
+def test_without_a_daemon_it_holds_from_the_next_start(make):
+    program = make()
+    assert "no daemon" in program.run("pause", "catalogue", "--why", "not yet").expect(0).out
+    with serving(program) as (api, _):
+        api.wait_for_state("catalogue", "paused")
+        api.wait_for_state("sales%20and%20more", "streaming")
+
+
+def test_mistakes(make):
+    program = make(tokens={"operator": OPERATOR})
+    assert "unknown module" in program.run("pause", "nowhere", "--why", "x").expect(2).err
+    assert "wants a reason" in program.run("pause", "catalogue").expect(2).err
+    assert "documents a second" in program.run("throttle", "catalogue", "fast", "--why", "x").expect(2).err
+    with serving(program, token=OPERATOR):
+        text = program.config.read_text()
+        program.config.write_text(text.replace(OPERATOR, "another-0123456789"))
+        refused = program.run("pause", "catalogue", "--why", "x").expect(3)
+        assert "status 401" in refused.err and OPERATOR not in refused.err
+        program.config.write_text(text)
