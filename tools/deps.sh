@@ -11,8 +11,8 @@ fi
 
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
-    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev
-    libjs-chart.js chromium nginx-light nginx-dev
+    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev libhiredis-dev
+    libjs-chart.js chromium nginx-light nginx-dev redis-server
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl curl python3 python3-venv util-linux binutils systemd
 )

@@ -128,6 +128,8 @@ static void answer_failure(struct http_response *a, int rc, const struct err *er
         no_such_flag(a);
     else if (rc == ERR_CONF)
         http_error(a, 400, "bad_value", err->text, NULL);
+    else if (rc == ERR_UNREACHABLE)
+        http_error(a, 503, "redis_away", err->text, NULL);
     else
         http_error_from(a, err);
 }

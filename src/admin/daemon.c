@@ -3,6 +3,7 @@
 #include "admin/flagstore.h"
 #include "admin/listeners.h"
 #include "admin/notify.h"
+#include "admin/redis.h"
 #include "admin/reload.h"
 #include "admin/routestore.h"
 #include "admin/watch.h"
@@ -156,6 +157,8 @@ static int start_parts(struct service *s, struct parts *p, struct err *err) {
     int rc = slots_start(s->conf, s->state, &s->slots, err);
     if (rc == 0)
         rc = flagstore_start(s, &s->flagstore, err);
+    if (rc == 0 && s->conf->redis)
+        rc = redis_start(s, &s->redis, err);
     if (rc == 0)
         rc = watch_start(s, &s->watch, err);
     if (rc == 0)
@@ -176,6 +179,7 @@ static void end_parts(struct service *s, struct parts *p) {
     listeners_stop(s, p->listeners);
     slots_stop(s->slots);
     watch_stop(s->watch);
+    redis_stop(s->redis);
     routestore_stop(s->routestore);
     flagstore_stop(s->flagstore);
     for (size_t i = 0; i < s->module_count; i++)

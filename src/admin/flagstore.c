@@ -1,5 +1,6 @@
 #include "admin/flagstore.h"
 
+#include "admin/redis.h"
 #include "base/clock.h"
 #include "base/json_write.h"
 #include "base/log.h"
@@ -112,15 +113,41 @@ int flagstore_refresh(struct flagstore *store, struct err *err) {
     return rc;
 }
 
-int flagstore_change(struct flagstore *store, const struct snapshot_change *change,
-                     int64_t *ret_version, bool *ret_conflict, struct err *err) {
+static int change_locked(struct flagstore *store, const struct snapshot_change *change, bool alone,
+                         int64_t *ret_version, bool *ret_conflict, struct err *err) {
     pthread_mutex_lock(&store->lock);
-    int rc = snapshot_change(store->snapshot, store->service->state, change, ret_version,
+    int rc = alone ? redis_may_change(store->snapshot, change, err) : 0;
+    if (rc == 0)
+        rc = snapshot_change(store->snapshot, store->service->state, change, ret_version,
                              ret_conflict, err);
     if (rc == 0 && !*ret_conflict)
         rc = refresh(store, err);
     pthread_mutex_unlock(&store->lock);
     return rc;
+}
+
+/* Another daemon that changed the flag in the same moment has won: our version is not ours. */
+static int check_still_ours(struct service *s, const struct snapshot_change *change,
+                            int64_t *version, bool *ret_conflict, struct err *err) {
+    struct state_flag now;
+    int rc = state_flag_get(s->state, change->name, &now, err);
+    *ret_conflict = rc == 0 && (now.version != *version || strcmp(now.who, change->who) != 0 ||
+                                strcmp(now.why, change->why) != 0);
+    *version = now.version;
+    state_flag_clear(&now);
+    return rc;
+}
+
+/* With Redis: the newest of all first, then ours, then to all. */
+int flagstore_change(struct flagstore *store, const struct snapshot_change *change,
+                     int64_t *ret_version, bool *ret_conflict, struct err *err) {
+    struct service *s = store->service;
+    struct err why = {0};
+    bool alone = s->redis && redis_exchange(s->redis, &why) < 0;
+    int rc = change_locked(store, change, alone, ret_version, ret_conflict, err);
+    if (rc < 0 || *ret_conflict || !s->redis || alone || redis_exchange(s->redis, &why) < 0)
+        return rc;
+    return check_still_ours(s, change, ret_version, ret_conflict, err);
 }
 
 const struct snapshot *flagstore_begin(struct flagstore *store) {

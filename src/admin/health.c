@@ -107,6 +107,10 @@ void health_check(const struct picture *p, struct health_report *ret) {
     }
     for (size_t i = 0; i < p->verification_count; i++)
         check_verification(&p->verifications[i], ret);
+    if (p->redis_away_us)
+        issue(ret, HEALTH_WARN, "redis",
+              "away for %.0f s, so flags can only be switched off or lowered: %s",
+              (double)(p->now_us - p->redis_away_us) / 1e6, p->redis_why);
     if (p->has_gateway)
         check_gateway(&p->gateway, ret);
     sort(ret);

@@ -1,5 +1,6 @@
 #include "admin/picture.h"
 
+#include "admin/redis.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -49,6 +50,8 @@ int picture_take(const struct service *s, struct picture *ret, struct err *err) 
     const size_t count = s->module_count;
     int rc = 0;
     *ret = (struct picture){.now_us = clock_wall_us(), .started_us = s->started_us};
+    if (s->redis)
+        ret->redis_away_us = redis_away_since(s->redis, ret->redis_why);
     ret->has_gateway = routestore_gateway(s->routestore, &ret->gateway);
     ret->modules = mem_zalloc(count + 1, sizeof *ret->modules);
     ret->verifications = mem_zalloc(conf->module_count + 1, sizeof *ret->verifications);

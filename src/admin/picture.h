@@ -38,6 +38,8 @@ struct picture {
     size_t module_count;
     struct picture_verification *verifications; /* one for each module of the configuration */
     size_t verification_count;
+    int64_t redis_away_us; /* wall clock: since when; 0: it is there, or there is none */
+    char redis_why[ERR_TEXT_MAX];
     bool has_gateway;
     struct gateway_view gateway;
 };

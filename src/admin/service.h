@@ -34,6 +34,7 @@ struct service {
     /* Any thread. */
     struct flagstore *flagstore;
     struct routestore *routestore;
+    struct redis *redis; /* NULL: none */
     struct watch *watch;
     struct flagset_holder flags;
     struct {

@@ -199,6 +199,16 @@ static void say_done(const struct cli *cli, const char *name, const struct snaps
                           : "published, but the daemon here has NOT confirmed it\n");
 }
 
+/* Daemons elsewhere, by way of Redis. */
+static int check_others(const struct cli *cli, struct err *err) {
+    _cleanup_(buf_release) struct buf missing = {.max = 64 * (size_t)1024};
+    int rc = remote_unconfirmed(cli, CONFIRM_US, &missing, err);
+    if (rc < 0 || missing.len == 0)
+        return rc;
+    return err_set(err, ERR_NO, "the change is durable and published here, but:\n%.900s",
+                   buf_text(&missing));
+}
+
 /* Durable in the state first; then published; then asked for. Whatever ends the command between
  * those, the daemon's next look, or the next command, publishes what the state says. */
 static int change_flag(struct cli *cli, struct snapshot_change *change, struct err *err) {
@@ -229,6 +239,8 @@ static int change_flag(struct cli *cli, struct snapshot_change *change, struct e
         answer = REMOTE_NOT_YET;
     say_done(cli, change->name, after, version, answer, &out);
     rc = cli_print(&out, err);
+    if (rc == 0 && cli->conf->redis)
+        rc = check_others(cli, err);
     if (rc == 0 && answer == REMOTE_NOT_YET)
         rc = err_set(err, ERR_NO,
                      "the change is durable and published, but the daemon on %s has not confirmed "

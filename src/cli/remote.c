@@ -116,3 +116,55 @@ int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version,
             return 0;
     }
 }
+
+/* ---- others that share flags ---- */
+
+static void list_unconfirmed(const struct json_doc *d, struct buf *out) {
+    const struct json_node *list = json_member(d, json_root(d), "instances");
+    for (const struct json_node *n = list ? json_first(d, list) : NULL; n;
+         n = json_next(d, list, n)) {
+        const struct json_node *name = json_member(d, n, "name");
+        const struct json_node *ok = json_member(d, n, "confirmed");
+        const struct json_node *age = json_member(d, n, "seen_seconds_ago");
+        char memory[256];
+        struct span text;
+        bool confirmed = false;
+        double seconds = 0;
+        if (!name || !ok || !json_bool(ok, &confirmed) || confirmed ||
+            !json_string(d, name, memory, sizeof memory, &text))
+            continue;
+        if (!age || !json_double(d, age, &seconds))
+            seconds = 0;
+        buf_printf(out, "not confirmed by %.*s, heard of %.0f s ago\n", SPAN_ARG(text), seconds);
+    }
+}
+
+static int read_instances(struct span body, struct buf *out) {
+    _cleanup_(mem_freep) struct json_node *nodes = mem_alloc(NODES_MAX * sizeof *nodes);
+    struct json_doc doc;
+    if (json_parse(&doc, body, nodes, NODES_MAX, NULL) < 0)
+        return -1;
+    const struct json_node *problem = json_member(&doc, json_root(&doc), "problem");
+    if (problem && problem->type == JSON_STRING)
+        buf_add_text(out, "Redis is away: others have not been told\n");
+    list_unconfirmed(&doc, out);
+    return 0;
+}
+
+int remote_unconfirmed(const struct cli *cli, int64_t wait_us, struct buf *out, struct err *err) {
+    int64_t end = clock_mono_us() + wait_us;
+    for (;;) {
+        _cleanup_(buf_release) struct buf body = {.max = HTTP_CLIENT_ANSWER_MAX};
+        int status;
+        buf_clear(out);
+        int rc = remote_call(cli, "GET", "/v1/instances", (struct span){0}, &status, &body, err);
+        if (rc < 0)
+            return rc;
+        if (status == 0)
+            buf_add_text(out, "no daemon runs here, so nobody has told Redis\n");
+        else if (status != 200 || read_instances(buf_span(&body), out) < 0)
+            return remote_failure(cli, status, buf_span(&body), err);
+        if (out->len == 0 || clock_mono_us() >= end || stop_wait(STEP_US))
+            return 0;
+    }
+}

@@ -15,6 +15,11 @@ enum remote_answer { REMOTE_NOT_THERE, REMOTE_IN_USE, REMOTE_NOT_YET };
 int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version, int64_t wait_us,
                        enum remote_answer *ret_answer, struct err *err) must_check;
 
+/* The daemons that share flags with the one here and do not use what it uses, within `wait_us`: one
+ * line each, into `out`; empty: all do. */
+int remote_unconfirmed(const struct cli *cli, int64_t wait_us, struct buf *out,
+                       struct err *err) must_check;
+
 /* before + the name percent-encoded (names are any text) + after; free() it. */
 char *remote_path(const char *before, const char *name, const char *after);
 

@@ -289,6 +289,8 @@ struct conf {
     struct conf_serve serve;
     struct conf_alerts alerts;
     struct conf_gateway gateway;
+    const char *redis; /* secret inside; NULL: none */
+    struct conf_at redis_at;
     struct conf_source source;
     struct conf_target target;
     struct conf_types types;

@@ -26,6 +26,7 @@ const char *conf_check_database(const char *value);
 const char *conf_check_collection(const char *value);
 const char *conf_check_index_name(const char *value);
 const char *conf_check_webhook(const char *value);
+const char *conf_check_redis(const char *value);
 const char *conf_check_workers(const char *value);
 const char *conf_check_prefix(const char *value);
 const char *conf_check_upstream(const char *value);
@@ -49,6 +50,13 @@ struct conf_duration {
     char text[24];
 };
 struct conf_duration conf_duration_text(int64_t us);
+
+/* redis://[[user]:password@]host[:port][/database], percent-decoded. */
+struct conf_redis {
+    char host[256], user[128], password[512]; /* empty: none */
+    int port, database;
+};
+bool conf_read_redis(const char *uri, struct conf_redis *ret) must_check;
 
 /* "1048576", "512k", "1m", "2g" -> bytes; false: not a size, or over 64 bits. */
 bool conf_read_size(struct span s, int64_t *ret_bytes) must_check;

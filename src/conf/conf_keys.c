@@ -68,7 +68,14 @@ static const struct conf_key keys[] = {
      .help = "The file of feature flags, relative to the folder the program is started in: "
              "feature-flags.yml, flagd's JSON, Unleash's features or LaunchDarkly's flags. The "
              "default need not exist."},
-    LATER(SCOPE_ROOT, "redis", 0, "flags shared between instances"),
+    {SCOPE_ROOT, "redis", KIND_URI, KEY_SECRET, AT(conf, redis),
+     .at_offset = offsetof(struct conf, redis_at), .check = conf_check_redis, .otherwise = "none",
+     .example = "redis: \"redis://:${REDIS_PASSWORD}@127.0.0.1:6379/0\"",
+     .help =
+         "A Redis through which several daemons share what people change about flags: a change "
+         "at one holds at all within a second. redis://[[user]:password@]host[:port][/database]; "
+         "TLS (rediss://) is not built. While it is away, flags can only be switched off or "
+         "lowered; what was shared last goes on."},
     LATER(SCOPE_ROOT, "kafka", 0, "changes by way of Kafka"),
     {SCOPE_ROOT, "alerts", KIND_SECTION, 0, .child = SCOPE_ALERTS,
      .example = "alerts: {webhook: \"http://127.0.0.1:9093/api/v2/alerts\"}",

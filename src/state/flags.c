@@ -116,6 +116,20 @@ int state_flag_change(struct state *s, const struct state_flag *f,
     return rc;
 }
 
+int state_flag_put(struct state *s, const struct state_flag *f, const struct state_audit_line *line,
+                   struct err *err) {
+    const struct state_audit_line made = {.who = f->who, .why = f->why};
+    int rc = audit_check(line, err);
+    if (rc == 0)
+        rc = state_transaction(s, err);
+    if (rc < 0)
+        return rc;
+    rc = put_flag(s, f, &made, f->version, f->changed_us, err);
+    if (rc == 0)
+        rc = audit_add(s, line, clock_wall_us(), err);
+    return state_commit(s, rc, err);
+}
+
 int state_flag_get(struct state *s, const char *name, struct state_flag *ret, struct err *err) {
     struct statement st;
     *ret = (struct state_flag){0};

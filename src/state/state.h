@@ -418,6 +418,9 @@ struct state_audit_line {
 int state_flag_change(struct state *s, const struct state_flag *f,
                       const struct state_audit_line *line, int64_t *ret_version, bool *ret_conflict,
                       struct err *err) must_check;
+/* As another instance made it, version, who, why and when included; the line says so. */
+int state_flag_put(struct state *s, const struct state_flag *f, const struct state_audit_line *line,
+                   struct err *err) must_check;
 /* Of a flag that nobody changed: version 0. */
 int state_flag_get(struct state *s, const char *name, struct state_flag *ret,
                    struct err *err) must_check;

@@ -282,7 +282,7 @@ static void names(void **state) {
 
 static void later(void **state) {
     (void)state;
-    static const char *const top[] = {"redis", "kafka"};
+    static const char *const top[] = {"kafka"};
     static const char *const module[] = {"operations", "rollout", "approvals", "gates", "budget"};
     for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
         _cleanup_(mem_freep) char *one = mem_printf(HEAD MODULES "%s: 1\n", top[i]);

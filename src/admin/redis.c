@@ -1,0 +1,442 @@
+#include "admin/redis.h"
+
+#include "admin/flagstore.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/json_read.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/stop.h"
+#include "base/thread.h"
+#include "conf/conf_check.h"
+#include "flagfile/shared.h"
+
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KEY "banyan:flags"
+#define INSTANCES "banyan:instances"
+#define POLL_US 250000
+#define CALL_US 300000 /* an answer is waited for this long */
+#define ATTEMPTS 5     /* of compare-and-set */
+#define FORGET_US INT64_C(60000000)
+#define INSTANCES_MAX 1000
+
+struct redis {
+    struct service *service;
+    struct conf_redis where;
+    char name[160]; /* of this instance */
+    struct stop_scope *scope;
+    pthread_t thread;
+    bool started;
+
+    pthread_mutex_t lock; /* all below */
+    redisContext *context;
+    int64_t retry_us; /* monotonic: no connection is tried before */
+    struct backoff backoff;
+    int64_t version; /* of the document that is in use here */
+    int64_t away_us; /* wall clock; 0: Redis is there */
+    char why[ERR_TEXT_MAX];
+};
+
+/* ---- the connection ---- */
+
+static int away(struct redis *r, const char *what, struct err *err) {
+    char words[200];
+    (void)snprintf(words, sizeof words, "%s", r->context ? r->context->errstr : "no memory");
+    redisFree(r->context);
+    r->context = NULL;
+    return err_set_retriable(err, ERR_UNREACHABLE, "cannot %s Redis at %s:%d: %s", what,
+                             r->where.host, r->where.port, words);
+}
+
+static int refused(struct redis *r, const char *what, const redisReply *reply, struct err *err) {
+    err_set_retriable(err, ERR_UNREACHABLE, "Redis at %s:%d refuses %s: %.200s", r->where.host,
+                      r->where.port, what, reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
+    redisFree(r->context);
+    r->context = NULL;
+    return ERR_UNREACHABLE;
+}
+
+/* Takes the reply; an error reply is an error. */
+static int ask(struct redis *r, redisReply *reply, const char *what, struct err *err) {
+    int rc = !reply                             ? away(r, "ask", err)
+             : reply->type == REDIS_REPLY_ERROR ? refused(r, what, reply, err)
+                                                : 0;
+    if (reply)
+        freeReplyObject(reply);
+    return rc;
+}
+
+static redisContext *dial(const struct conf_redis *where) {
+    const struct timeval limit = {.tv_usec = CALL_US};
+    redisContext *c = redisConnectWithTimeout(where->host, where->port, limit);
+    if (c && !c->err)
+        (void)redisSetTimeout(c, limit);
+    return c;
+}
+
+static int log_in(struct redis *r, struct err *err) {
+    const struct conf_redis *w = &r->where;
+    int rc = 0;
+    if (w->user[0])
+        rc = ask(r, redisCommand(r->context, "AUTH %s %s", w->user, w->password), "our user", err);
+    else if (w->password[0])
+        rc = ask(r, redisCommand(r->context, "AUTH %s", w->password), "our password", err);
+    if (rc == 0 && w->database)
+        rc = ask(r, redisCommand(r->context, "SELECT %d", w->database), "the database", err);
+    return rc;
+}
+
+static int connect_redis(struct redis *r, struct err *err) {
+    if (r->context)
+        return 0;
+    if (clock_mono_us() < r->retry_us)
+        return err_set_retriable(err, ERR_UNREACHABLE, "%s", r->why);
+    r->context = dial(&r->where);
+    int rc = !r->context || r->context->err ? away(r, "reach", err) : log_in(r, err);
+    if (rc < 0)
+        r->retry_us = clock_mono_us() + backoff_next_us(&r->backoff);
+    else
+        backoff_reset(&r->backoff);
+    return rc;
+}
+
+/* ---- the document ---- */
+
+static int get(struct redis *r, struct buf *ret, struct err *err) {
+    redisReply *reply = redisCommand(r->context, "GET " KEY);
+    if (!reply)
+        return away(r, "ask", err);
+    if (reply->type == REDIS_REPLY_STRING && reply->len <= (long)SHARED_MAX)
+        buf_add(ret, reply->str, (size_t)reply->len);
+    int rc = reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_NIL
+                 ? 0
+                 : refused(r, "GET", reply, err);
+    freeReplyObject(reply);
+    return rc;
+}
+
+/* Compare-and-set by WATCH. *ret_set false: somebody was faster. */
+static int put(struct redis *r, struct span document, bool *ret_set, struct err *err) {
+    redisReply *reply = NULL;
+    *ret_set = false;
+    redisAppendCommand(r->context, "MULTI");
+    redisAppendCommand(r->context, "SET " KEY " %b", document.ptr, document.len);
+    redisAppendCommand(r->context, "PUBLISH " KEY " changed");
+    redisAppendCommand(r->context, "EXEC");
+    for (int i = 0; i < 4; i++) {
+        if (redisGetReply(r->context, (void **)&reply) != REDIS_OK || !reply)
+            return away(r, "write to", err);
+        int rc = reply->type == REDIS_REPLY_ERROR ? refused(r, "SET", reply, err) : 0;
+        if (i == 3)
+            *ret_set = rc == 0 && reply->type == REDIS_REPLY_ARRAY;
+        freeReplyObject(reply);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- what comes here ---- */
+
+static int take(struct redis *r, const struct state_flag *f, struct err *err) {
+    _cleanup_(buf_release) struct buf after = {.max = 2 * STATE_CHANGES_MAX};
+    buf_printf(&after, "{\"killed\":%s,\"override\":%s}", f->killed ? "true" : "false",
+               f->changes ? f->changes : "null");
+    const struct state_audit_line line = {.who = f->who,
+                                          .role = "shared",
+                                          .action = "flag_shared",
+                                          .subject = f->name,
+                                          .after = buf_text(&after),
+                                          .why = f->why[0] ? f->why : "shared by Redis"};
+    return state_flag_put(r->service->state, f, &line, err);
+}
+
+static void release_flags(struct state_flag *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        state_flag_clear(&list[i]);
+    free(list);
+}
+
+struct round {
+    struct shared_flags shared;
+    bool taken, settled;
+};
+
+/* A document that cannot be read, or an older one than is known, is written over. */
+static void read_shared(struct redis *r, struct span document, struct shared_flags *ret) {
+    struct err err = {0};
+    if (document.len && shared_read(document, ret, &err) < 0)
+        log_event(LOG_ERROR, "shared_flags_refused", LOG_STR("reason", err.text));
+    if (ret->version < r->version)
+        ret->version = r->version;
+}
+
+static int merge(struct redis *r, struct round *round, bool *ret_given, struct err *err) {
+    const struct state_flag **taken = NULL;
+    struct state_flag *own = NULL;
+    size_t own_count = 0, taken_count = 0;
+    int rc = state_flag_list(r->service->state, &own, &own_count, err);
+    if (rc == 0)
+        rc = shared_merge(&round->shared, own, own_count, &taken, &taken_count, ret_given, err);
+    for (size_t i = 0; rc == 0 && i < taken_count; i++)
+        rc = take(r, taken[i], err);
+    round->taken |= taken_count > 0;
+    free(taken);
+    release_flags(own, own_count);
+    return rc;
+}
+
+/* One attempt; what is given is in Redis when `settled`. */
+static int attempt(struct redis *r, struct round *round, struct err *err) {
+    _cleanup_(buf_release) struct buf document = {.max = SHARED_MAX};
+    _cleanup_(buf_release) struct buf fresh = {.max = SHARED_MAX};
+    bool given = false;
+    int rc = ask(r, redisCommand(r->context, "WATCH " KEY), "WATCH", err);
+    if (rc == 0)
+        rc = get(r, &document, err);
+    if (rc < 0)
+        return rc;
+    shared_clear(&round->shared);
+    read_shared(r, buf_span(&document), &round->shared);
+    rc = merge(r, round, &given, err);
+    if (rc < 0)
+        return rc;
+    round->settled = !given;
+    if (!given)
+        return ask(r, redisCommand(r->context, "UNWATCH"), "UNWATCH", err);
+    shared_write(&round->shared, &fresh);
+    if (fresh.full)
+        return err_set(err, ERR_LIMIT, "the shared flags have more than %zu bytes", SHARED_MAX);
+    return put(r, buf_span(&fresh), &round->settled, err);
+}
+
+static int exchange_locked(struct redis *r, bool *ret_taken, struct err *err) {
+    struct round round = {0};
+    int rc = connect_redis(r, err);
+    for (int i = 0; rc == 0 && !round.settled && i < ATTEMPTS; i++)
+        rc = attempt(r, &round, err);
+    if (rc == 0)
+        r->version = round.shared.version;
+    shared_clear(&round.shared);
+    *ret_taken = round.taken;
+    return rc;
+}
+
+/* ---- who uses what ---- */
+
+/* Written down after it is in use: that is what it confirms. */
+static int confirm(struct redis *r, struct err *err) {
+    int rc = connect_redis(r, err);
+    if (rc < 0)
+        return rc;
+    redisReply *reply = redisCommand(r->context, "HSET " INSTANCES " %s %" PRId64 ":%" PRId64,
+                                     r->name, r->version, clock_wall_us());
+    return ask(r, reply, "HSET", err);
+}
+
+static void note(struct redis *r, int rc, const struct err *err) {
+    if (rc == 0) {
+        if (r->away_us)
+            log_event(LOG_INFO, "redis_is_back");
+        r->away_us = 0;
+        return;
+    }
+    if (!r->away_us) {
+        r->away_us = clock_wall_us();
+        log_event(LOG_ERROR, "redis_is_away", LOG_STR("reason", err->text));
+    }
+    (void)snprintf(r->why, sizeof r->why, "%s", err->text);
+}
+
+/* Flags are in use before they are confirmed. The store's lock is taken without ours. */
+int redis_exchange(struct redis *r, struct err *err) {
+    bool taken = false;
+    pthread_mutex_lock(&r->lock);
+    int rc = exchange_locked(r, &taken, err);
+    note(r, rc, err);
+    pthread_mutex_unlock(&r->lock);
+    struct err why = {0};
+    int refreshed = taken ? flagstore_refresh(r->service->flagstore, &why) : 0;
+    if (refreshed < 0)
+        log_event(LOG_ERROR, "flags_refused", LOG_STR("reason", why.text));
+    if (rc < 0 || refreshed < 0)
+        return rc;
+    pthread_mutex_lock(&r->lock);
+    rc = confirm(r, err);
+    note(r, rc, err);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+int64_t redis_away_since(struct redis *r, char *why) {
+    pthread_mutex_lock(&r->lock);
+    int64_t since = r->away_us;
+    (void)snprintf(why, ERR_TEXT_MAX, "%s", r->why);
+    pthread_mutex_unlock(&r->lock);
+    return since;
+}
+
+static void show_instance(struct redis *r, const char *name, const char *value,
+                          struct json_out *j) {
+    int64_t version = 0, at = 0, age;
+    if (sscanf(value, "%" SCNd64 ":%" SCNd64, &version, &at) != 2)
+        return;
+    age = clock_wall_us() - at;
+    if (age > FORGET_US) { /* gone for good */
+        redisReply *reply = redisCommand(r->context, "HDEL " INSTANCES " %s", name);
+        if (reply)
+            freeReplyObject(reply);
+        return;
+    }
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "name", name);
+    json_out_int(j, "version", version);
+    json_out_double(j, "seen_seconds_ago", (double)(age > 0 ? age : 0) / 1e6);
+    json_out_bool(j, "confirmed", version >= r->version);
+    json_out_close(j, '}');
+}
+
+int redis_show_instances(struct redis *r, struct json_out *j, const char *name, struct err *err) {
+    pthread_mutex_lock(&r->lock);
+    int rc = connect_redis(r, err);
+    redisReply *all = rc == 0 ? redisCommand(r->context, "HGETALL " INSTANCES) : NULL;
+    if (rc == 0 && !all)
+        rc = away(r, "ask", err);
+    json_out_open(j, name, '[');
+    size_t n = rc == 0 && all->type == REDIS_REPLY_ARRAY ? all->elements : 0;
+    for (size_t i = 0; r->context && i + 1 < n && i < 2 * INSTANCES_MAX; i += 2)
+        if (all->element[i]->type == REDIS_REPLY_STRING &&
+            all->element[i + 1]->type == REDIS_REPLY_STRING)
+            show_instance(r, all->element[i]->str, all->element[i + 1]->str, j);
+    json_out_close(j, ']');
+    if (all)
+        freeReplyObject(all);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+/* ---- what may be done without it ---- */
+
+static bool only_lowers(const struct flags_flag *now, struct span json) {
+    struct json_node nodes[64];
+    struct json_doc d;
+    double percent;
+    bool enabled;
+    if (json_parse(&d, json, nodes, 64, NULL) < 0 || json_root(&d)->type != JSON_OBJECT)
+        return false;
+    for (const struct json_node *n = json_first(&d, json_root(&d)); n;
+         n = json_next(&d, json_root(&d), n)) {
+        const struct json_node *v = json_value(n);
+        bool off = json_is(&d, n, "enabled") && json_bool(v, &enabled) && !enabled;
+        bool lower = json_is(&d, n, "rollout_percentage") && json_double(&d, v, &percent) &&
+                     percent * 1000 <= now->rollout;
+        if (!off && !lower)
+            return false;
+    }
+    return true;
+}
+
+int redis_may_change(const struct snapshot *now, const struct snapshot_change *change,
+                     struct err *err) {
+    const struct flags_flag *flag = flagfile_find(&now->model, change->name);
+    if (change->action == SNAPSHOT_KILL ||
+        (flag && change->action == SNAPSHOT_SET && only_lowers(flag, change->json)))
+        return 0;
+    return err_set_retriable(err, ERR_UNREACHABLE,
+                             "Redis is away, so other daemons would not know: until it is back, a "
+                             "flag can only be switched off or its percentage lowered");
+}
+
+/* ---- the watcher ---- */
+
+/* A subscription of its own; what it says is only that something changed. */
+static redisContext *subscribe(const struct redis *r) {
+    const struct conf_redis *w = &r->where;
+    redisContext *c = dial(w);
+    redisReply *reply = NULL;
+    bool ok = c && !c->err;
+    if (ok && w->user[0])
+        reply = redisCommand(c, "AUTH %s %s", w->user, w->password);
+    else if (ok && w->password[0])
+        reply = redisCommand(c, "AUTH %s", w->password);
+    if (reply)
+        freeReplyObject(reply);
+    reply = ok ? redisCommand(c, "SUBSCRIBE " KEY) : NULL;
+    ok = reply && reply->type == REDIS_REPLY_ARRAY;
+    if (reply)
+        freeReplyObject(reply);
+    if (ok)
+        return c;
+    redisFree(c);
+    return NULL;
+}
+
+/* Until something is told, or it is time to look. NULL: the subscription is lost. */
+static redisContext *wait_for_news(redisContext *c) {
+    struct pollfd p[] = {{.fd = stop_fd(), .events = POLLIN},
+                         {.fd = c ? c->fd : -1, .events = POLLIN}};
+    redisReply *reply = NULL;
+    if (poll(p, 2, POLL_US / 1000) <= 0 || !c || !p[1].revents)
+        return c;
+    if (redisGetReply(c, (void **)&reply) != REDIS_OK) {
+        redisFree(c);
+        return NULL;
+    }
+    if (reply)
+        freeReplyObject(reply);
+    return c;
+}
+
+static void *watch_main(void *argument) {
+    struct redis *r = argument;
+    redisContext *news = NULL;
+    stop_scope_enter(r->scope);
+    while (!stop_requested()) {
+        struct err err = {0};
+        int rc = redis_exchange(r, &err);
+        if (rc == 0 && !news)
+            news = subscribe(r);
+        news = wait_for_news(news);
+    }
+    redisFree(news);
+    return NULL;
+}
+
+int redis_start(struct service *s, struct redis **ret_redis, struct err *err) {
+    struct redis *r = mem_zalloc(1, sizeof *r);
+    char host[64] = "?";
+    struct err first = {0};
+    r->service = s;
+    (void)gethostname(host, sizeof host - 1);
+    (void)snprintf(r->name, sizeof r->name, "%s/%s", host, s->conf->serve.listen);
+    pthread_mutex_init(&r->lock, NULL);
+    backoff_init(&r->backoff, 200000, 5000000, (uint64_t)clock_mono_us());
+    if (!conf_read_redis(s->conf->redis, &r->where))
+        return err_set(err, ERR_INTERNAL, "redis was not checked");
+    *ret_redis = r;
+    (void)!redis_exchange(r, &first);
+    r->scope = stop_scope_new();
+    r->started = thread_start(&r->thread, watch_main, r);
+    return r->started ? 0 : err_set(err, ERR_LIMIT, "the system has no room for another thread");
+}
+
+void redis_stop(struct redis *r) {
+    if (!r)
+        return;
+    if (r->started) {
+        stop_scope_request(r->scope);
+        pthread_join(r->thread, NULL);
+    }
+    if (r->scope)
+        stop_scope_free(r->scope);
+    redisFree(r->context);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
