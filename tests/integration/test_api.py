@@ -1,11 +1,16 @@
 """The admin API: what it answers, what it changes, and that it lasts."""
+import json
+import pathlib
 import re
+import shlex
+import subprocess
 
 import pytest
 
 from harness.api import check_answer, listen_anywhere, openapi, serving
 from harness.process import wait_until
 
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 TABLES = """
 CREATE TABLE orders (id int PRIMARY KEY, note text);
 CREATE TABLE products (id int PRIMARY KEY, name text);
@@ -172,6 +177,30 @@ def test_every_path_of_the_description_is_there(make):
                 check_answer(method, template, answer)
             assert api.call("DELETE", path).status == 405, template
         assert api.get("/v1/nothing").status == 404
+
+
+def test_the_description_has_every_path_of_the_server():
+    routes = set()
+    for file in (_ROOT / "src/admin").glob("*.c"):
+        routes |= set(re.findall(r'\{"(GET|POST|PATCH|PUT|DELETE)", "(/(?:v1|health|metrics)[^"]*)"', file.read_text()))
+    described = {(method.upper(), path) for path, methods in openapi()["paths"].items() for method in methods
+                 if method in ("get", "post", "patch", "put", "delete")}
+    assert len(routes) > 20 and routes == described
+
+
+def test_the_examples_of_the_manual(make):
+    examples = re.findall(r"^curl .*$", (_ROOT / "docs/api.md").read_text(), re.M)
+    program = make(flags="feature-flags.yml")
+    (program.folder / "feature-flags.yml").write_text("features: [{name: products_mongodb, enabled: true, rollout_percentage: 0}]")
+    with serving(program) as (api, _):
+        api.wait_for_state("sales", "streaming")
+        for example in examples:
+            command = shlex.split(example.replace("127.0.0.1:8420", api.address))
+            done = subprocess.run([*command, "-w", "\n%{http_code}"], capture_output=True, text=True, timeout=20, check=True)
+            body, status = done.stdout.rsplit("\n", 1)
+            assert status[0] == "2", (example, body)
+            assert example.endswith("/metrics") or json.loads(body) is not None, example
+    assert len(examples) > 20
 
 
 def test_a_port_in_use_is_named(make):
