@@ -13,7 +13,7 @@ function color(name) {
 
 function makePlot(canvas) {
   const line = (label, axis, shade, dash) => ({
-    label, data: [], yAxisID: axis, borderColor: color(shade), borderWidth: 1.5, borderDash: dash, pointRadius: 0, tension: 0.2,
+    label, data: [], yAxisID: axis, borderColor: color(shade), backgroundColor: color(shade), borderWidth: 1.5, borderDash: dash, pointRadius: 0, tension: 0.2,
   });
   const scale = (position) => ({ position, beginAtZero: true, grid: { drawOnChartArea: position === "left", color: color("--line") }, ticks: { maxTicksLimit: 4, color: color("--quiet") } });
   return new globalThis.Chart(canvas, {
@@ -22,10 +22,28 @@ function makePlot(canvas) {
     options: {
       animation: false, maintainAspectRatio: false, interaction: { mode: "index", intersect: false },
       scales: { x: { display: false }, y: scale("left"), lag: scale("right") },
-      plugins: { legend: { labels: { boxWidth: 18, color: color("--quiet") } } },
+      plugins: { legend: { labels: { boxWidth: 18, boxHeight: 2, color: color("--quiet") } } },
     },
   });
 }
+
+// Colours are of the scheme that holds now.
+function paint(plot) {
+  const { scales, plugins } = plot.options;
+  const [rate, lag] = plot.data.datasets;
+  rate.borderColor = rate.backgroundColor = color("--accent");
+  lag.borderColor = lag.backgroundColor = color("--bad");
+  for (const axis of [scales.y, scales.lag]) {
+    axis.grid.color = color("--line");
+    axis.ticks.color = color("--quiet");
+  }
+  plugins.legend.labels.color = color("--quiet");
+  plot.update();
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const { plot } of cards.values()) if (plot) paint(plot);
+});
 
 function addPoint(plot, pipeline) {
   const rate = pipeline.state === "copying" ? pipeline.snapshot.per_second : pipeline.rates.written_per_second;

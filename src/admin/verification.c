@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/stop.h"
 #include "base/thread.h"
+#include "verify/record.h"
 #include "verify/verify.h"
 
 #include <pthread.h>
@@ -24,7 +25,6 @@ struct verification {
     pthread_t thread;
     struct stop_scope *scope;
     atomic_bool over;
-    int64_t started_us;
     struct buf differences; /* the thread's */
     struct json_out json;
     int shown;
@@ -73,56 +73,57 @@ static int on_difference(void *context, const struct verify_difference *d, struc
     return 0;
 }
 
-static const char *outcome(int rc, const struct verify_totals *t) {
-    if (rc == 0)
-        return "equal";
-    if (rc == ERR_STOPPED)
-        return "stopped";
-    if (rc == ERR_NO)
-        return t->different || t->decoder ? "different" : "unsettled";
-    return "failed";
-}
-
-static void record(struct verification *v, int rc, const struct verify_totals *t,
-                   const struct err *failure) {
-    struct err err = {0};
-    json_out_close(&v->json, ']');
-    struct state_verification result = {.compared = t->compared,
-                                        .different = t->different,
-                                        .unsettled = t->unsettled,
-                                        .decoder = t->decoder,
-                                        .not_ready = t->not_ready,
-                                        .started_us = v->started_us,
-                                        .finished_us = clock_wall_us()};
+static void count(struct verification *v, const char *module, int rc,
+                  const struct verify_totals *t) {
     v->config.counts->compared += t->compared;
     v->config.counts->different += t->different + t->decoder;
     v->config.counts->unsettled += t->unsettled;
-    _cleanup_(mem_freep) char *differences = mem_strdup(buf_text(&v->differences));
-    result.differences = differences;
-    (void)snprintf(result.outcome, sizeof result.outcome, "%s", outcome(rc, t));
-    (void)snprintf(result.error, sizeof result.error, "%s", rc < 0 ? failure->text : "");
-    if (state_verification_put(v->config.state, v->module, &result, &err) < 0)
-        log_event(LOG_ERROR, "verification_not_kept", LOG_STR("reason", err.text));
-    log_event(LOG_INFO, "verification_ended", LOG_STR("module", v->module),
-              LOG_STR("outcome", result.outcome), LOG_INT("compared", t->compared),
+    log_event(LOG_INFO, "verification_ended", LOG_STR("module", module),
+              LOG_STR("outcome", verify_outcome(rc, t)), LOG_INT("compared", t->compared),
               LOG_INT("different", t->different), LOG_INT("unsettled", t->unsettled));
 }
 
-static void *verification_main(void *argument) {
-    struct verification *v = argument;
+/* One module, with a result of its own. */
+static int verify_module(struct verification *v, const char *module) {
     struct verify_totals totals = {0};
-    struct err failure = {0};
-    struct verify_options options = {.module = v->module,
+    struct err failure = {0}, err = {0};
+    struct verify_options options = {.module = module,
                                      .sample = v->config.sample,
                                      .restart = true,
                                      .wait_us = CAUGHT_UP_WAIT_US,
                                      .progress = on_progress,
                                      .difference = on_difference,
                                      .context = v};
-    stop_scope_enter(v->scope);
+    int64_t started_us = clock_wall_us();
+    v->shown = 0;
+    buf_clear(&v->differences);
+    json_out_begin(&v->json, &v->differences);
+    json_out_open(&v->json, NULL, '[');
     int rc = verify_run(v->config.conf, v->config.state, &options, &totals, &failure);
+    json_out_close(&v->json, ']');
+    struct verify_result result = {.rc = rc,
+                                   .totals = &totals,
+                                   .failure = &failure,
+                                   .started_us = started_us,
+                                   .differences = buf_text(&v->differences)};
+    if (verify_record(v->config.state, module, &result, &err) < 0)
+        log_event(LOG_ERROR, "verification_not_kept", LOG_STR("reason", err.text));
+    count(v, module, rc, &totals);
+    v->config.changed(v->config.context, v->module);
+    return rc;
+}
+
+static void *verification_main(void *argument) {
+    struct verification *v = argument;
+    const struct conf *conf = v->config.conf;
+    bool all = strcmp(v->module, "all") == 0;
+    int rc = 0;
+    stop_scope_enter(v->scope);
+    for (size_t i = 0; all && rc != ERR_STOPPED && i < conf->module_count; i++)
+        rc = verify_module(v, conf->modules[i].name.text);
+    if (!all)
+        rc = verify_module(v, v->module);
     stop_scope_enter(NULL);
-    record(v, rc, &totals, &failure);
     atomic_store(&v->over, true);
     v->config.changed(v->config.context, v->module);
     return NULL;
@@ -140,13 +141,10 @@ int verification_start(const struct verification_config *config, struct verifica
     struct verification *v = mem_zalloc(1, sizeof *v);
     v->config = *config;
     v->scope = stop_scope_new();
-    v->started_us = clock_wall_us();
     v->expected = -1;
     (void)snprintf(v->module, sizeof v->module, "%s", config->module);
     pthread_mutex_init(&v->lock, NULL);
     buf_init(&v->differences, DIFFERENCES_BYTES);
-    json_out_begin(&v->json, &v->differences);
-    json_out_open(&v->json, NULL, '[');
     if (!thread_start(&v->thread, verification_main, v)) {
         release(v);
         return err_set(err, ERR_INTERNAL, "cannot start a thread for the verification");
