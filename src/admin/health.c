@@ -167,26 +167,65 @@ static void say_module(const struct module_view *v, struct buf *out) {
     }
 }
 
+/* Of the module, or (of the pipeline of all modules) the one that was verified longest ago; NULL:
+ * never. */
 static const struct picture_verification *verification_of(const struct picture *p,
                                                           const char *module) {
+    const struct picture_verification *oldest = NULL;
+    bool all = strcmp(module, "all") == 0;
+    for (size_t i = 0; i < p->verification_count; i++) {
+        const struct picture_verification *v = &p->verifications[i];
+        if (!all && strcmp(v->module, module) != 0)
+            continue;
+        if (!v->found)
+            return NULL;
+        if (!oldest || v->last.finished_us < oldest->last.finished_us)
+            oldest = v;
+    }
+    return oldest;
+}
+
+static int64_t differences_of(const struct picture *p, const char *module) {
+    int64_t sum = 0;
+    bool all = strcmp(module, "all") == 0;
     for (size_t i = 0; i < p->verification_count; i++)
-        if (strcmp(p->verifications[i].module, module) == 0)
-            return &p->verifications[i];
-    return NULL;
+        if (all || strcmp(p->verifications[i].module, module) == 0)
+            sum += p->verifications[i].last.different + p->verifications[i].last.decoder;
+    return sum;
 }
 
 static void say_verification(const struct picture *p, const char *module, struct buf *out) {
     const struct picture_verification *v = verification_of(p, module);
-    if (!v || !v->found) {
+    if (!v) {
         buf_add_text(out, "; never verified");
         return;
     }
     buf_add_text(out, "; verified ");
     add_age(out, p->now_us - v->last.finished_us);
-    buf_printf(out, ", %" PRId64 " differences", v->last.different + v->last.decoder);
+    buf_printf(out, ", %" PRId64 " differences", differences_of(p, module));
 }
 
-/* Reads and writes are still the source's in this version, so the way back is always open. */
+static void say_reads(const struct route_module *m, struct buf *out) {
+    static const char *const words[READS_COUNT] = {
+        [READS_SHADOW] = "are answered by PostgreSQL, and a sample is asked of MongoDB too",
+        [READS_FLAG] = "are answered by the side that the flag says",
+        [READS_MONGODB] = "are answered by MongoDB"};
+    if (words[m->reads])
+        buf_printf(out, " Reads of %s %s.", m->name, words[m->reads]);
+}
+
+static void say_way_back(const struct picture *p, struct buf *out) {
+    for (size_t i = 0; i < p->routing.count; i++)
+        if (p->routing.modules[i].writes == WRITES_MONGODB) {
+            buf_printf(out,
+                       " Way back: not by itself, %s writes to MongoDB alone and PostgreSQL lacks "
+                       "what was written.",
+                       p->routing.modules[i].name);
+            return;
+        }
+    buf_add_text(out, " Way back: possible, PostgreSQL is still the source of truth.");
+}
+
 void health_words(const struct picture *p, const struct health_report *report, struct buf *out) {
     for (size_t i = 0; i < p->module_count; i++) {
         buf_add_text(out, i ? " " : "");
@@ -194,8 +233,10 @@ void health_words(const struct picture *p, const struct health_report *report, s
         say_verification(p, p->modules[i].view.name, out);
         buf_add_char(out, '.');
     }
+    for (size_t i = 0; i < p->routing.count; i++)
+        say_reads(&p->routing.modules[i], out);
     if (report->count)
         buf_printf(out, " %zu %s attention.", report->count,
                    report->count == 1 ? "thing needs" : "things need");
-    buf_add_text(out, " Way back: possible, PostgreSQL is still the source of truth.");
+    say_way_back(p, out);
 }

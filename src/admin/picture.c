@@ -62,7 +62,7 @@ int picture_take(const struct service *s, struct picture *ret, struct err *err) 
         v->module = conf->modules[i].name.text;
         rc = state_verification_get(s->state, v->module, &v->last, &v->found, err);
     }
-    return rc;
+    return rc < 0 ? rc : routing_settings(conf, s->state, &ret->routing, err);
 }
 
 void picture_release(struct picture *p) {

@@ -38,6 +38,7 @@ struct picture {
     size_t module_count;
     struct picture_verification *verifications; /* one for each module of the configuration */
     size_t verification_count;
+    struct route_settings routing;
     int64_t redis_away_us; /* wall clock: since when; 0: it is there, or there is none */
     char redis_why[ERR_TEXT_MAX];
     bool has_gateway;
