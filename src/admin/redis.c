@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #define KEY "banyan:flags"
@@ -24,7 +25,9 @@
 #define POLL_US 250000
 #define CALL_US 300000 /* an answer is waited for this long */
 #define ATTEMPTS 5     /* of compare-and-set */
-#define FORGET_US INT64_C(60000000)
+#define FORGET_US                                                                                  \
+    (INT64_C(24) * 3600 * 1000000) /* one that ended in good order is gone at once                 \
+                                    */
 #define INSTANCES_MAX 1000
 
 struct redis {
@@ -35,12 +38,18 @@ struct redis {
     pthread_t thread;
     bool started;
 
-    pthread_mutex_t lock; /* all below */
+    pthread_mutex_t lock; /* the connection, and what was exchanged; held while Redis answers */
     redisContext *context;
     int64_t retry_us; /* monotonic: no connection is tried before */
     struct backoff backoff;
-    int64_t version; /* of the document that is in use here */
-    int64_t away_us; /* wall clock; 0: Redis is there */
+    char generation[20]; /* of the document, and its version, as they were read last ... */
+    int64_t version;
+    char used_generation[20]; /* ... and as they are in use here */
+    int64_t used_version;
+    bool stale; /* what was taken is not in use yet */
+
+    pthread_mutex_t view_lock; /* all below; never held for long */
+    int64_t away_us;           /* wall clock; 0: Redis is there */
     char why[ERR_TEXT_MAX];
 };
 
@@ -51,6 +60,7 @@ static int away(struct redis *r, const char *what, struct err *err) {
     (void)snprintf(words, sizeof words, "%s", r->context ? r->context->errstr : "no memory");
     redisFree(r->context);
     r->context = NULL;
+    r->retry_us = clock_mono_us() + backoff_next_us(&r->backoff);
     return err_set_retriable(err, ERR_UNREACHABLE, "cannot %s Redis at %s:%d: %s", what,
                              r->where.host, r->where.port, words);
 }
@@ -60,6 +70,7 @@ static int refused(struct redis *r, const char *what, const redisReply *reply, s
                       r->where.port, what, reply->type == REDIS_REPLY_ERROR ? reply->str : "?");
     redisFree(r->context);
     r->context = NULL;
+    r->retry_us = clock_mono_us() + backoff_next_us(&r->backoff);
     return ERR_UNREACHABLE;
 }
 
@@ -96,15 +107,13 @@ static int log_in(struct redis *r, struct err *err) {
 static int connect_redis(struct redis *r, struct err *err) {
     if (r->context)
         return 0;
-    if (clock_mono_us() < r->retry_us)
-        return err_set_retriable(err, ERR_UNREACHABLE, "%s", r->why);
+    if (clock_mono_us() < r->retry_us) {
+        char why[ERR_TEXT_MAX];
+        (void)redis_away_since(r, why);
+        return err_set_retriable(err, ERR_UNREACHABLE, "%s", why);
+    }
     r->context = dial(&r->where);
-    int rc = !r->context || r->context->err ? away(r, "reach", err) : log_in(r, err);
-    if (rc < 0)
-        r->retry_us = clock_mono_us() + backoff_next_us(&r->backoff);
-    else
-        backoff_reset(&r->backoff);
-    return rc;
+    return !r->context || r->context->err ? away(r, "reach", err) : log_in(r, err);
 }
 
 /* ---- the document ---- */
@@ -169,13 +178,29 @@ struct round {
     bool taken, settled;
 };
 
-/* A document that cannot be read, or an older one than is known, is written over. */
-static void read_shared(struct redis *r, struct span document, struct shared_flags *ret) {
-    struct err err = {0};
-    if (document.len && shared_read(document, ret, &err) < 0)
-        log_event(LOG_ERROR, "shared_flags_refused", LOG_STR("reason", err.text));
-    if (ret->version < r->version)
-        ret->version = r->version;
+/* A document that is not there, or cannot be read, is begun anew; what in it cannot be used here is
+ * taken out of it. *ret_mended: so it must be written. */
+static int read_shared(struct redis *r, struct span document, struct shared_flags *ret,
+                       bool *ret_mended, struct err *err) {
+    struct err why = {0};
+    uint64_t random = 0;
+    if (document.len && shared_read(document, ret, &why) == 0) {
+        const struct snapshot *now = flagstore_begin(r->service->flagstore);
+        size_t dropped = now->file ? shared_drop_bad(ret, &now->file->model) : 0;
+        flagstore_end(r->service->flagstore);
+        if (dropped)
+            log_event(LOG_ERROR, "shared_flags_refused", LOG_INT("flags", dropped),
+                      LOG_STR("reason", "overrides that these flags cannot have"));
+        *ret_mended = dropped > 0;
+        return 0;
+    }
+    if (document.len)
+        log_event(LOG_ERROR, "shared_flags_refused", LOG_STR("reason", why.text));
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        return err_set(err, ERR_INTERNAL, "the system gives no random number");
+    shared_begin(ret, random);
+    *ret_mended = true;
+    return 0;
 }
 
 static int merge(struct redis *r, struct round *round, bool *ret_given, struct err *err) {
@@ -197,35 +222,40 @@ static int merge(struct redis *r, struct round *round, bool *ret_given, struct e
 static int attempt(struct redis *r, struct round *round, struct err *err) {
     _cleanup_(buf_release) struct buf document = {.max = SHARED_MAX};
     _cleanup_(buf_release) struct buf fresh = {.max = SHARED_MAX};
-    bool given = false;
+    bool given = false, mended = false;
     int rc = ask(r, redisCommand(r->context, "WATCH " KEY), "WATCH", err);
     if (rc == 0)
         rc = get(r, &document, err);
     if (rc < 0)
         return rc;
     shared_clear(&round->shared);
-    read_shared(r, buf_span(&document), &round->shared);
-    rc = merge(r, round, &given, err);
+    rc = read_shared(r, buf_span(&document), &round->shared, &mended, err);
+    if (rc == 0)
+        rc = merge(r, round, &given, err);
     if (rc < 0)
         return rc;
-    round->settled = !given;
-    if (!given)
+    round->settled = !given && !mended;
+    if (round->settled)
         return ask(r, redisCommand(r->context, "UNWATCH"), "UNWATCH", err);
+    round->shared.version += !given;
     shared_write(&round->shared, &fresh);
     if (fresh.full)
         return err_set(err, ERR_LIMIT, "the shared flags have more than %zu bytes", SHARED_MAX);
     return put(r, buf_span(&fresh), &round->settled, err);
 }
 
-static int exchange_locked(struct redis *r, bool *ret_taken, struct err *err) {
+static int exchange_locked(struct redis *r, struct err *err) {
     struct round round = {0};
     int rc = connect_redis(r, err);
     for (int i = 0; rc == 0 && !round.settled && i < ATTEMPTS; i++)
         rc = attempt(r, &round, err);
-    if (rc == 0)
+    r->stale |= round.taken;
+    if (rc == 0 && round.settled) {
+        backoff_reset(&r->backoff);
         r->version = round.shared.version;
+        (void)snprintf(r->generation, sizeof r->generation, "%s", round.shared.generation);
+    }
     shared_clear(&round.shared);
-    *ret_taken = round.taken;
     return rc;
 }
 
@@ -234,62 +264,73 @@ static int exchange_locked(struct redis *r, bool *ret_taken, struct err *err) {
 /* Written down after it is in use: that is what it confirms. */
 static int confirm(struct redis *r, struct err *err) {
     int rc = connect_redis(r, err);
-    if (rc < 0)
+    if (rc < 0 || !r->used_generation[0])
         return rc;
-    redisReply *reply = redisCommand(r->context, "HSET " INSTANCES " %s %" PRId64 ":%" PRId64,
-                                     r->name, r->version, clock_wall_us());
+    redisReply *reply = redisCommand(r->context, "HSET " INSTANCES " %s %s:%" PRId64 ":%" PRId64,
+                                     r->name, r->used_generation, r->used_version, clock_wall_us());
     return ask(r, reply, "HSET", err);
 }
 
 static void note(struct redis *r, int rc, const struct err *err) {
-    if (rc == 0) {
-        if (r->away_us)
-            log_event(LOG_INFO, "redis_is_back");
-        r->away_us = 0;
-        return;
-    }
-    if (!r->away_us) {
-        r->away_us = clock_wall_us();
+    pthread_mutex_lock(&r->view_lock);
+    bool was_away = r->away_us != 0;
+    r->away_us = rc == 0 ? 0 : was_away ? r->away_us : clock_wall_us();
+    (void)snprintf(r->why, sizeof r->why, "%s", rc == 0 ? "" : err->text);
+    pthread_mutex_unlock(&r->view_lock);
+    if (rc < 0 && !was_away)
         log_event(LOG_ERROR, "redis_is_away", LOG_STR("reason", err->text));
-    }
-    (void)snprintf(r->why, sizeof r->why, "%s", err->text);
+    if (rc == 0 && was_away)
+        log_event(LOG_INFO, "redis_is_back");
 }
 
-/* Flags are in use before they are confirmed. The store's lock is taken without ours. */
+/* What was taken comes into use; whoever took something later does that himself. */
+static int use_taken(struct redis *r, struct err *err) {
+    int rc = flagstore_refresh(r->service->flagstore, err);
+    if (rc < 0)
+        log_event(LOG_ERROR, "flags_refused", LOG_STR("reason", err->text));
+    return rc;
+}
+
+/* The store's lock is taken without ours. */
 int redis_exchange(struct redis *r, struct err *err) {
-    bool taken = false;
+    char generation[20];
     pthread_mutex_lock(&r->lock);
-    int rc = exchange_locked(r, &taken, err);
-    note(r, rc, err);
+    int rc = exchange_locked(r, err);
+    bool stale = r->stale;
+    int64_t version = r->version;
+    memcpy(generation, r->generation, sizeof generation);
+    r->stale = false;
     pthread_mutex_unlock(&r->lock);
-    struct err why = {0};
-    int refreshed = taken ? flagstore_refresh(r->service->flagstore, &why) : 0;
-    if (refreshed < 0)
-        log_event(LOG_ERROR, "flags_refused", LOG_STR("reason", why.text));
-    if (rc < 0 || refreshed < 0)
-        return rc;
-    pthread_mutex_lock(&r->lock);
-    rc = confirm(r, err);
     note(r, rc, err);
+    struct err why = {0};
+    int used = stale ? use_taken(r, &why) : 0;
+    pthread_mutex_lock(&r->lock);
+    r->stale |= used < 0; /* tried again with the next exchange */
+    if (rc == 0 && !r->stale) {
+        r->used_version = version;
+        memcpy(r->used_generation, generation, sizeof generation);
+        rc = confirm(r, err);
+    }
     pthread_mutex_unlock(&r->lock);
     return rc;
 }
 
 int64_t redis_away_since(struct redis *r, char *why) {
-    pthread_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->view_lock);
     int64_t since = r->away_us;
     (void)snprintf(why, ERR_TEXT_MAX, "%s", r->why);
-    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_unlock(&r->view_lock);
     return since;
 }
 
 static void show_instance(struct redis *r, const char *name, const char *value,
                           struct json_out *j) {
     int64_t version = 0, at = 0, age;
-    if (sscanf(value, "%" SCNd64 ":%" SCNd64, &version, &at) != 2)
+    char generation[20];
+    if (sscanf(value, "%16[0-9a-f]:%" SCNd64 ":%" SCNd64, generation, &version, &at) != 3)
         return;
     age = clock_wall_us() - at;
-    if (age > FORGET_US) { /* gone for good */
+    if (age > FORGET_US) {
         redisReply *reply = redisCommand(r->context, "HDEL " INSTANCES " %s", name);
         if (reply)
             freeReplyObject(reply);
@@ -299,7 +340,7 @@ static void show_instance(struct redis *r, const char *name, const char *value,
     json_out_text(j, "name", name);
     json_out_int(j, "version", version);
     json_out_double(j, "seen_seconds_ago", (double)(age > 0 ? age : 0) / 1e6);
-    json_out_bool(j, "confirmed", version >= r->version);
+    json_out_bool(j, "confirmed", strcmp(generation, r->generation) == 0 && version >= r->version);
     json_out_close(j, '}');
 }
 
@@ -417,6 +458,7 @@ int redis_start(struct service *s, struct redis **ret_redis, struct err *err) {
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(r->name, sizeof r->name, "%s/%s", host, s->conf->serve.listen);
     pthread_mutex_init(&r->lock, NULL);
+    pthread_mutex_init(&r->view_lock, NULL);
     backoff_init(&r->backoff, 200000, 5000000, (uint64_t)clock_mono_us());
     if (!conf_read_redis(s->conf->redis, &r->where))
         return err_set(err, ERR_INTERNAL, "redis was not checked");
@@ -436,7 +478,13 @@ void redis_stop(struct redis *r) {
     }
     if (r->scope)
         stop_scope_free(r->scope);
+    if (r->context) { /* nobody waits for one that ended */
+        redisReply *reply = redisCommand(r->context, "HDEL " INSTANCES " %s", r->name);
+        if (reply)
+            freeReplyObject(reply);
+    }
     redisFree(r->context);
     pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->view_lock);
     free(r);
 }

@@ -1,6 +1,7 @@
 #include "admin/service.h"
 
 #include "admin/picture.h"
+#include "admin/redis.h"
 #include "admin/show.h"
 #include "admin/watch.h"
 
@@ -55,7 +56,10 @@ static void sample_evaluations(const struct service *s, struct obs_page *page) {
 
 void service_sample(const struct service *s, struct obs_page *page) {
     struct http_counts counts;
+    char why[ERR_TEXT_MAX];
     sample_evaluations(s, page);
+    if (s->redis)
+        obs_sample(page, METRIC_REDIS_UP, redis_away_since(s->redis, why) == 0);
     traffic_sample(s->traffic, page);
     if (s->watch)
         watch_sample(s->watch, page);

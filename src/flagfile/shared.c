@@ -4,6 +4,8 @@
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "base/spanmap.h"
+#include "flagfile/flagfile.h"
+#include "flagfile/overrides.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,11 @@ void shared_clear(struct shared_flags *s) {
         state_flag_clear(&s->flags[i]);
     free(s->flags);
     *s = (struct shared_flags){0};
+}
+
+void shared_begin(struct shared_flags *s, uint64_t random) {
+    *s = (struct shared_flags){0};
+    (void)snprintf(s->generation, sizeof s->generation, "%016llx", (unsigned long long)random);
 }
 
 /* ---- reading ---- */
@@ -46,8 +53,9 @@ static int read_flag(const struct json_doc *d, const struct json_node *n, struct
     const struct json_node *changed = json_member(d, n, "changed_us");
     if (!read_text(d, n, "name", f->name, sizeof f->name) || f->name[0] == '\0')
         return wrong(d, n, "a flag needs a name", err);
-    if (!version || !json_int(d, version, &f->version) || f->version < 1)
-        return wrong(d, n, "a flag needs a version from 1", err);
+    if (!version || !json_int(d, version, &f->version) || f->version < 1 ||
+        f->version > SHARED_VERSION_MAX)
+        return wrong(d, n, "a flag needs a version from 1 to 2^53", err);
     if (!killed || !json_bool(killed, &f->killed))
         return wrong(d, n, "killed must be true or false", err);
     if (!changes || (changes->type != JSON_OBJECT && changes->type != JSON_NULL))
@@ -68,8 +76,12 @@ static int read_flags(const struct json_doc *d, struct shared_flags *s, struct e
     const struct json_node *root = json_root(d), *list = json_member(d, root, "flags");
     const struct json_node *version = json_member(d, root, "version");
     int rc = 0;
-    if (!version || !json_int(d, version, &s->version) || s->version < 1)
-        return wrong(d, root, "it needs a version from 1", err);
+    if (!version || !json_int(d, version, &s->version) || s->version < 1 ||
+        s->version > SHARED_VERSION_MAX)
+        return wrong(d, root, "it needs a version from 1 to 2^53", err);
+    if (!read_text(d, root, "generation", s->generation, sizeof s->generation) ||
+        strspn(s->generation, "0123456789abcdef") != 16)
+        return wrong(d, root, "it needs a generation", err);
     if (!list || list->type != JSON_ARRAY || list->count > SHARED_FLAGS_MAX)
         return wrong(d, root, "it needs a list of at most 10000 flags", err);
     s->flags = mem_zalloc((size_t)list->count + 1, sizeof *s->flags);
@@ -99,6 +111,7 @@ void shared_write(const struct shared_flags *s, struct buf *out) {
     struct json_out j;
     json_out_begin(&j, out);
     json_out_open(&j, NULL, '{');
+    json_out_text(&j, "generation", s->generation);
     json_out_int(&j, "version", s->version);
     json_out_open(&j, "flags", '[');
     for (size_t i = 0; i < s->count; i++) {
@@ -118,6 +131,29 @@ void shared_write(const struct shared_flags *s, struct buf *out) {
     }
     json_out_close(&j, ']');
     json_out_close(&j, '}');
+}
+
+/* ---- what cannot be used ---- */
+
+static bool is_bad(const struct state_flag *f, const struct flags_model *file) {
+    _cleanup_(buf_release) struct buf ignored = {.max = 2 * STATE_CHANGES_MAX};
+    const struct flags_flag *flag = flagfile_find(file, f->name);
+    struct err why = {0};
+    return flag && f->changes &&
+           overrides_merge(flag, NULL, span_of(f->changes), &ignored, &why) < 0;
+}
+
+size_t shared_drop_bad(struct shared_flags *s, const struct flags_model *file) {
+    size_t kept = 0, all = s->count;
+    for (size_t i = 0; i < all; i++) {
+        struct state_flag f = s->flags[i];
+        if (is_bad(&f, file))
+            state_flag_clear(&f);
+        else
+            s->flags[kept++] = f;
+    }
+    s->count = kept;
+    return all - kept;
 }
 
 /* ---- merging ---- */

@@ -2,24 +2,35 @@
  * What several daemons share about flags: one JSON document with every change that people made, and
  * how a daemon's own changes and the shared ones become one. Pure, any thread.
  *
- *   {"version":7,"flags":[{"name":"f","version":3,"killed":false,"override":{...}|null,
+ *   {"generation":"5f0c...","version":7,"flags":[{"name":"f","version":3,"killed":false,"override":{...}|null,
  *                          "who":"...","why":"...","changed_us":...}]}
  */
 #ifndef BANYAN_FLAGFILE_SHARED_H
 #define BANYAN_FLAGFILE_SHARED_H
 
 #include "base/buf.h"
+#include "flags/model.h"
 #include "state/state.h"
 
 #define SHARED_MAX ((size_t)4 * 1024 * 1024) /* bytes of the document */
 #define SHARED_FLAGS_MAX 10000
 
+#define SHARED_VERSION_MAX (INT64_C(1) << 53)
+
 struct shared_flags {
-    int64_t version; /* grows with each change of the document */
+    char generation[20]; /* of the document: one that was lost begins a new one */
+    int64_t version;     /* grows with each change of the document */
     struct state_flag *flags;
     size_t count;
 };
 void shared_clear(struct shared_flags *s);
+
+/* A document that begins. */
+void shared_begin(struct shared_flags *s, uint64_t random);
+
+/* Removes what the file's flags cannot have: it would keep every change from taking effect. Flags
+ * that the file does not know stay. Returns how many. */
+size_t shared_drop_bad(struct shared_flags *s, const struct flags_model *file);
 
 /* ERR_VALUE with the place of what is wrong; nothing of a bad document is taken. */
 int shared_read(struct span json, struct shared_flags *ret, struct err *err) must_check;

@@ -123,27 +123,32 @@ static int drop_equal(struct snapshot *s, struct state *state, struct err *err) 
         bool conflict = false;
         if (!f || !c->changes || s->bad.code != 0)
             continue;
-        int rc = overrides_merge(f, c->changes, SPAN_LIT("{}"), &json, err);
-        if (rc < 0)
-            return rc;
-        if (strcmp(buf_text(&json), c->changes) == 0)
+        /* One that cannot be read must not keep all the others from taking effect, nor may it leave
+         * a flag on that somebody wanted otherwise. */
+        struct err why = {0};
+        bool bad = overrides_merge(f, c->changes, SPAN_LIT("{}"), &json, &why) < 0;
+        if (!bad && strcmp(buf_text(&json), c->changes) == 0)
             continue;
         struct state_flag next = *c;
-        next.changes = json.len ? json.data : NULL;
+        next.changes = json.len && !bad ? json.data : NULL;
+        next.killed = c->killed || bad;
         struct state_audit_line line = {.who = "banyan",
                                         .role = "system",
                                         .action = "flag_override_dropped",
                                         .subject = c->name,
                                         .before = c->changes,
                                         .after = next.changes,
-                                        .why = "the flags file says the same"};
-        rc = state_flag_change(state, &next, &line, &next.version, &conflict, err);
+                                        .why = bad ? "it cannot be read: the flag is killed, "
+                                                     "until somebody resets it"
+                                                   : "the flags file says the same"};
+        int rc = state_flag_change(state, &next, &line, &next.version, &conflict, err);
         if (rc < 0)
             return rc;
         if (!conflict) { /* else somebody changed it right now, and it holds as it was read */
             char *kept = next.changes ? mem_strdup(next.changes) : NULL;
             free(c->changes);
             c->changes = kept;
+            c->killed = next.killed;
             c->version = next.version;
         }
     }

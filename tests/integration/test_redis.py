@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -43,6 +44,10 @@ def pair(pg, mongo, mongo_server, banyan, redis):
 
 def _value(api, flag, user="u"):
     return api.post(f"/ofrep/v1/evaluate/flags/{flag}", {"context": {"targetingKey": user}}).expect().json["value"]
+
+
+def _document(redis):
+    return json.loads(redis.call("GET", "banyan:flags").split(b"\r\n", 1)[1].decode().rstrip("\r\n"))
 
 
 def _instances(api):
@@ -130,7 +135,73 @@ def test_bad_or_older_data_replaces_nothing(pair, redis, garbage):
         assert _value(one, "f") is False and _value(two, "f") is False
         one.post("/v1/flags/g/off", {"why": "again"}).expect()
         wait_until(lambda: _value(two, "g") is False, 5, "it is mended")
-        assert json.loads(redis.call("GET", "banyan:flags").split(b"\r\n", 1)[1].decode().rstrip("\r\n"))["version"] >= 2
+        assert {f["name"]: f["killed"] for f in _document(redis)["flags"]} == {"f": True, "g": True}
+
+
+@pytest.mark.parametrize("override", [{"nonsense": 1}, {"rollout_percentage": "abc"}, {"enabled_for_users": "u"}])
+def test_an_override_that_a_flag_cannot_have(pair, redis, override):
+    """It is taken out; killing goes on working everywhere, and a daemon starts."""
+    with _both(pair) as (one, two, _):
+        two.call("PATCH", "/v1/flags/g", {"why": "x", "version": 0, "rollout_percentage": 100}).expect()
+        wait_until(lambda: _document(redis)["flags"], 5, "it is shared")
+        document = _document(redis)
+        bad = {"name": "f", "version": 5, "killed": False, "override": override, "who": "x", "why": "y", "changed_us": 1}
+        document["flags"].append(bad)
+        document["version"] += 1
+        redis.call("SET", "banyan:flags", json.dumps(document))
+        wait_until(lambda: [f["name"] for f in _document(redis)["flags"]] == ["g"], 5, "the bad one is taken out")
+        one.post("/v1/flags/f/off", {"why": "incident"}).expect()
+        wait_until(lambda: _value(two, "f") is False, 2, "killed at both")
+        one.post("/v1/flags/g/off", {"why": "incident"}).expect()
+        wait_until(lambda: _value(two, "g") is False, 2, "killed at both")
+    with serving(pair[0]) as (one, _):
+        assert _value(one, "f") is False
+
+
+def test_an_override_in_the_state_that_cannot_be_read(pair):
+    """Whoever wrote it: that one flag is killed, the others work, and reset mends it."""
+    program = pair[0]
+    with serving(program) as (one, _):
+        one.call("PATCH", "/v1/flags/f", {"why": "x", "version": 0, "rollout_percentage": 90}).expect()
+    with contextlib.closing(sqlite3.connect(program.folder / "banyan.db")) as state:
+        state.execute("""UPDATE flag_override SET changes = '{"nonsense":1}', version = 50 WHERE name = 'f'""")
+        state.commit()
+    with serving(program) as (one, _):
+        assert one.get("/v1/flags/f").expect().json["killed"] and _value(one, "f") is False
+        one.post("/v1/flags/g/off", {"why": "still works"}).expect()
+        one.post("/v1/flags/f/reset", {"why": "mended"}).expect()
+        assert _value(one, "f") is True
+
+
+def test_who_ended_is_not_waited_for_and_who_hangs_is(pair, redis):
+    with _both(pair) as (one, two, running):
+        os.kill(running.process.pid, signal.SIGSTOP)
+        try:
+            redis.call("DEL", "banyan:flags")  # what was confirmed was of another document
+            one.post("/v1/flags/f/off", {"why": "x"}).expect()
+            assert _instances(one)[two.address] is False
+        finally:
+            os.kill(running.process.pid, signal.SIGCONT)
+        wait_until(lambda: _instances(one)[two.address], 10, "it follows")
+        running.stop().expect(0)
+        assert list(_instances(one)) == [one.address]
+        assert "confirmed" in pair[0].run("flags", "off", "g", "--why", "x").expect(0).out
+        metrics = one.get("/metrics").expect().body.decode()
+        assert "banyan_redis_up 1" in metrics
+
+
+def test_a_redis_that_hangs_holds_up_nobody(pair, redis):
+    with _both(pair) as (one, _, _running):
+        os.kill(redis.pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: one.get("/v1/instances").json["problem"], 10, "it is noticed")
+            for _ in range(20):
+                start = time.monotonic()
+                assert one.get("/health").status == 200 and _value(one, "f") is True
+                assert time.monotonic() - start < 1
+            one.post("/v1/flags/f/off", {"why": "meanwhile"}).expect()
+        finally:
+            os.kill(redis.pid, signal.SIGCONT)
 
 
 def test_a_start_without_redis(pair, redis):

@@ -20,11 +20,15 @@ static struct state_flag flag(const char *name, int64_t version, bool killed, co
     return f;
 }
 
+#define G "\"generation\":\"0123456789abcdef\","
+
 static void is_read_as_it_was_written(void **state) {
     (void)state;
     struct state_flag flags[] = {flag("a", 3, true, NULL),
                                  flag("b\n\"", 1, false, "{\"enabled\":false}")};
-    struct shared_flags out = {.version = 9, .flags = flags, .count = 2}, in;
+    struct shared_flags out = {
+        .generation = "0123456789abcdef", .version = 9, .flags = flags, .count = 2};
+    struct shared_flags in;
     _cleanup_(buf_release) struct buf json = {.max = SHARED_MAX};
     struct err err = {0};
     shared_write(&out, &json);
@@ -45,15 +49,20 @@ static void refuses_nonsense(void **state) {
         "",
         "[]",
         "{}",
-        "{\"version\":0,\"flags\":[]}",
-        "{\"version\":1}",
-        "{\"version\":1,\"flags\":[{}]}",
-        "{\"version\":1,\"flags\":[{\"name\":\"f\"}]}",
-        "{\"version\":1,\"flags\":[{\"name\":\"f\",\"version\":1,\"killed\":1,\"override\":null,"
+        "{\"version\":1,\"flags\":[]}",
+        "{\"generation\":\"x\",\"version\":1,\"flags\":[]}",
+        "{" G "\"version\":9007199254740993,\"flags\":[]}",
+        "{" G "\"version\":0,\"flags\":[]}",
+        "{" G "\"version\":1}",
+        "{" G "\"version\":1,\"flags\":[{}]}",
+        "{" G "\"version\":1,\"flags\":[{\"name\":\"f\"}]}",
+        "{" G
+        "\"version\":1,\"flags\":[{\"name\":\"f\",\"version\":1,\"killed\":1,\"override\":null,"
         "\"who\":\"\",\"why\":\"\",\"changed_us\":0}]}",
-        "{\"version\":1,\"flags\":[{\"name\":\"f\\u0000\",\"version\":1,\"killed\":true,"
+        "{" G "\"version\":1,\"flags\":[{\"name\":\"f\\u0000\",\"version\":1,\"killed\":true,"
         "\"override\":null,\"who\":\"\",\"why\":\"\",\"changed_us\":0}]}",
-        "{\"version\":1,\"flags\":[{\"name\":\"f\",\"version\":1,\"killed\":true,\"override\":7,"
+        "{" G
+        "\"version\":1,\"flags\":[{\"name\":\"f\",\"version\":1,\"killed\":true,\"override\":7,"
         "\"who\":\"\",\"why\":\"\",\"changed_us\":0}]}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct shared_flags s;

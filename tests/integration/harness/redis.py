@@ -15,6 +15,10 @@ class Redis:
     def uri(self):
         return f"redis://{f':{self.password}@' if self.password else ''}127.0.0.1:{self.port}/1"
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def start(self):
         command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
                    "--appendfsync", "always", "--dir", self.folder]
