@@ -167,10 +167,10 @@ def integration(totals, kind):
     totals.add(name, passed, failed, time.monotonic() - start, log)
 
 
-def trial(totals, name, *arguments):
+def trial(totals, name, tool, *arguments):
     """A tool that tries random things and counts them in its last line; the seed is in the log."""
-    start, log = time.monotonic(), LOGS / f"{name}.log"
-    command = [sys.executable, ROOT / f"tests/{name}/{name}.py", *arguments]
+    start, log = time.monotonic(), LOGS / f"{name.replace(' ', '-')}.log"
+    command = [sys.executable, ROOT / "tests" / tool, *arguments]
     env = sanitizers.environment() | {"BANYAN_BIN": str(ROOT / BUILDS["release"] / "src/cli/banyan")}
     code = execute([str(part) for part in command], log, TRIAL_SECONDS, env)
     found = TRIAL_COUNTS.search(log.read_text(errors="replace"))
@@ -209,9 +209,10 @@ def main():
         if built and "integration" in wanted:
             integration(totals, "release")
         if built and "property" in wanted:
-            trial(totals, "property", "--histories", "20")
+            trial(totals, "property", "property/property.py", "--histories", "20")
         if built and "crash" in wanted:
-            trial(totals, "crash", "--kills", "5")
+            trial(totals, "crash", "crash/crash.py", "--kills", "5")
+            trial(totals, "crash of the daemon", "crash/daemon.py", "--kills", "5")
     for kind in ("asan", "tsan"):
         if kind in wanted and build(totals, kind):
             unit(totals, kind)
