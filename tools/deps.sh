@@ -12,7 +12,7 @@ fi
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev libhiredis-dev
-    libjs-chart.js chromium nginx-light nginx-dev redis-server
+    libjs-chart.js chromium nginx-light nginx-dev redis-server wrk
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl curl python3 python3-venv util-linux binutils systemd
 )

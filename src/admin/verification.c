@@ -117,12 +117,12 @@ static void *verification_main(void *argument) {
     struct verification *v = argument;
     const struct conf *conf = v->config.conf;
     bool all = strcmp(v->module, "all") == 0;
-    int rc = 0;
     stop_scope_enter(v->scope);
-    for (size_t i = 0; all && rc != ERR_STOPPED && i < conf->module_count; i++)
-        rc = verify_module(v, conf->modules[i].name.text);
+    for (size_t i = 0; all && i < conf->module_count; i++)
+        if (verify_module(v, conf->modules[i].name.text) == ERR_STOPPED)
+            break;
     if (!all)
-        rc = verify_module(v, v->module);
+        (void)verify_module(v, v->module);
     stop_scope_enter(NULL);
     atomic_store(&v->over, true);
     v->config.changed(v->config.context, v->module);

@@ -101,13 +101,15 @@ int cmd_reads(struct cli *cli, int argc, char **argv, struct err *err) {
         return err_set(err, ERR_USAGE,
                        "reads wants a module and auto, sql, shadow, flag or "
                        "mongodb");
-    return change(cli, argv[0], &(struct routing_change){.reads = argv[1], .fallback = -1}, err);
+    struct routing_change c = {.reads = argv[1], .fallback = -1};
+    return change(cli, argv[0], &c, err);
 }
 
 int cmd_writes(struct cli *cli, int argc, char **argv, struct err *err) {
     if (argc != 2)
         return err_set(err, ERR_USAGE, "writes wants a module and auto, sql, both or mongodb");
-    return change(cli, argv[0], &(struct routing_change){.writes = argv[1], .fallback = -1}, err);
+    struct routing_change c = {.writes = argv[1], .fallback = -1};
+    return change(cli, argv[0], &c, err);
 }
 
 int cmd_stage(struct cli *cli, int argc, char **argv, struct err *err) {
@@ -115,13 +117,15 @@ int cmd_stage(struct cli *cli, int argc, char **argv, struct err *err) {
         return err_set(err, ERR_USAGE,
                        "stage wants a module and off, dualwrite, shadow, live, "
                        "rampdown or complete");
-    return change(cli, argv[0], &(struct routing_change){.stage = argv[1], .fallback = -1}, err);
+    struct routing_change c = {.stage = argv[1], .fallback = -1};
+    return change(cli, argv[0], &c, err);
 }
 
 static int set_fallback(struct cli *cli, int argc, char **argv, int on, struct err *err) {
     if (argc != 1)
         return err_set(err, ERR_USAGE, "fallback %s wants a module", on ? "on" : "off");
-    return change(cli, argv[0], &(struct routing_change){.fallback = on}, err);
+    struct routing_change c = {.fallback = on};
+    return change(cli, argv[0], &c, err);
 }
 
 int cmd_fallback_on(struct cli *cli, int argc, char **argv, struct err *err) {
