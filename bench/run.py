@@ -27,6 +27,7 @@ import pymongo  # noqa: E402
 from harness.postgres import Database, Postgres, binaries  # noqa: E402
 from harness.process import end_group, free_port, start, wait_until  # noqa: E402
 from harness.banyan import to_yaml  # noqa: E402
+from serving import Serving  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 BINARY = ROOT / "build/src/cli/banyan"
@@ -315,10 +316,14 @@ class Bench:
                  f"{version}, Banyan and the discarding target; median of {self.arguments.rounds} "
                  "alternating runs; Banyan's time is the whole command, from start to exit.")
         self.say()
-        self.prepare()
-        self.snapshots()
-        self.streams()
-        self.latencies()
+        if self.arguments.only != "serving":
+            self.prepare()
+            self.snapshots()
+            self.streams()
+            self.latencies()
+        if self.arguments.only != "pipeline":
+            self.database.execute("CREATE TABLE serving (id int PRIMARY KEY)")
+            Serving(self.say, self.database.uri, self.stub.uri).run()
 
 
 def main():
@@ -330,6 +335,7 @@ def main():
     parser.add_argument("--giant", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--only", choices=["pipeline", "serving"])
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
     arguments = parser.parse_args()
     bench = Bench(arguments)

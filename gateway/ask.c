@@ -95,8 +95,7 @@ static bool flag_is_on(ngx_http_request_t *r, const banyan_route_t *route,
                        const struct flags_set *set) {
     struct flags_attribute of_user[BANYAN_ATTRIBUTES_MAX], of_tenant[BANYAN_ATTRIBUTES_MAX];
     struct flags_result result;
-    struct timeval now;
-    ngx_gettimeofday(&now);
+    const ngx_time_t *now = ngx_timeofday(); /* of this turn of the event loop */
     struct flags_context context = {
         .user = value_of(r, route->user),
         .tenant = value_of(r, route->tenant),
@@ -104,7 +103,7 @@ static bool flag_is_on(ngx_http_request_t *r, const banyan_route_t *route,
         .tenant_attributes = of_tenant,
         .user_attribute_count = attributes_of(r, route->attributes[0], of_user),
         .tenant_attribute_count = attributes_of(r, route->attributes[1], of_tenant),
-        .now_us = (int64_t)now.tv_sec * 1000000 + now.tv_usec,
+        .now_us = (int64_t)now->sec * 1000000 + (int64_t)now->msec * 1000,
     };
     flags_evaluate(set, flags_find(set, banyan_span(route->flag)), &context, &result);
     return result.on;
@@ -164,10 +163,16 @@ static struct span raw_path(ngx_http_request_t *r) {
                      query ? (size_t)(query - r->unparsed_uri.data) : r->unparsed_uri.len);
 }
 
+/* A path that nginx did not have to decode or tidy up has one reading. */
+static bool is_plain(ngx_http_request_t *r, struct span raw) {
+    return !r->complex_uri && !r->quoted_uri && span_eq(raw, banyan_span(r->uri));
+}
+
 ngx_int_t banyan_ask(ngx_http_request_t *r) {
     banyan_main_conf_t *conf = ngx_http_get_module_main_conf(r, ngx_http_banyan_module);
     size_t chosen = route_find(conf->prefixes, conf->routes.nelts, banyan_span(r->uri));
-    if (route_is_ambiguous(conf->prefixes, conf->routes.nelts, raw_path(r), chosen))
+    struct span raw = raw_path(r);
+    if (!is_plain(r, raw) && route_is_ambiguous(conf->prefixes, conf->routes.nelts, raw, chosen))
         return answer(r, NGX_HTTP_BAD_REQUEST, "{\"error\":\"Ambiguous path\"}");
     if (chosen == ROUTE_NONE)
         return answer(r, NGX_HTTP_NOT_FOUND, "{\"error\":\"Route not found\"}");
