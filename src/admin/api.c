@@ -10,7 +10,7 @@ struct http_route *api_routes_new(struct service *s, bool ofrep_only, size_t *re
     const struct api_routes *const groups[] = {
         &ofrep_routes,      &api_health_routes, &api_status_routes,  &api_module_routes,
         &api_parked_routes, &api_flag_routes,   &api_routing_routes, &api_instance_routes,
-        &api_audit_routes,  &page_routes};
+        &api_rollup_routes, &api_audit_routes,  &page_routes};
     size_t group_count = ofrep_only ? 2 : sizeof groups / sizeof *groups;
     struct http_route *all = mem_zalloc(HTTP_ROUTES_MAX, sizeof *all);
     size_t n = 0;

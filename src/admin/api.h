@@ -16,8 +16,8 @@ struct api_routes {
     size_t count;
 };
 extern const struct api_routes api_status_routes, api_health_routes, api_module_routes,
-    api_parked_routes, api_routing_routes, api_instance_routes, api_audit_routes, api_flag_routes,
-    ofrep_routes, page_routes;
+    api_parked_routes, api_routing_routes, api_instance_routes, api_rollup_routes, api_audit_routes,
+    api_flag_routes, ofrep_routes, page_routes;
 
 /* All groups in one array with the service as their context; free() it. `ofrep_only`: what the
  * second listener has: evaluation and health. */

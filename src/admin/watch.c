@@ -74,6 +74,8 @@ static void look_at_alerts(struct watch *w, int64_t now_us) {
 static void show_alert(const struct obs_alert *alert, struct json_out *j) {
     _cleanup_(buf_release) struct buf words = {.max = ALERT_WORDS_MAX};
     obs_alert_words(alert, &words);
+    /* Alerts are kept by the monotonic clock. */
+    int64_t ago_us = clock_mono_us() - alert->since_us;
     json_out_open(j, NULL, '{');
     json_out_text(j, "metric", alert->rule->metric_name);
     json_out_open(j, "labels", '{');
@@ -82,6 +84,7 @@ static void show_alert(const struct obs_alert *alert, struct json_out *j) {
     json_out_close(j, '}');
     json_out_text(j, "state", obs_alert_state_name(alert->state));
     json_out_text(j, "severity", alert->rule->severity);
+    show_time(j, "since", clock_wall_us() - ago_us);
     json_out_double(j, "value", alert->value);
     json_out_double(j, "threshold", alert->rule->threshold);
     json_out_text(j, "words", buf_text(&words));

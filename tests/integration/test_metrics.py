@@ -3,6 +3,7 @@ and the numbers follow what happens."""
 import pathlib
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
-from harness.api import listen_anywhere, serving
+from harness.api import check_answer, listen_anywhere, serving
 from harness.process import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -151,6 +152,53 @@ def test_a_minute_is_kept_over_restarts(make, pg, mongo):
         assert all(size > 2 for *_, size in rows)
         counts.append([row[3] for row in rows])
     assert all(after > before for before, after in zip(*counts))
+
+
+def test_minutes_are_summed_by_the_api(make, pg, mongo):
+    program = make()
+    for _ in range(2):
+        with serving(program) as (api, _):
+            for module in ("sales", "catalogue"):
+                api.wait_for_state(module, "streaming")
+            pg.execute("INSERT INTO orders SELECT coalesce(max(id), 0) + 1 FROM orders")
+            wait_until(lambda: mongo.orders.count_documents({}) == pg.execute("SELECT count(*) FROM orders")[0][0], 20, "it is there")  # pylint: disable=cell-var-from-loop
+    with serving(program) as (api, _):
+        rows = check_answer("GET", "/v1/rollups", api.get("/v1/rollups?minutes=10").expect()).json["rollups"]
+        http = [r for r in rows if r["kind"] == "http"]
+        assert sum(r["count"] for r in http if r["name"] == "/v1/modules/{module}") >= 4
+        apply, = [r for r in rows if (r["kind"], r["module"]) == ("apply", "sales")]
+        assert apply["count"] >= 2 and 0 < apply["milliseconds"]["p50"] <= apply["milliseconds"]["p99"]
+        by_minute = api.get("/v1/rollups?minutes=10&step=1").expect().json["rollups"]
+        assert sum(r["count"] for r in by_minute) >= sum(r["count"] for r in rows)
+        for bad in ("minutes=0", "minutes=50000", "step=-1", "step=x"):
+            check_answer("GET", "/v1/rollups", api.get(f"/v1/rollups?{bad}").expect(400))
+
+
+def test_events_tell_what_happens(make):
+    with serving(make()) as (api, _):
+        api.wait_for_state("sales", "streaming")
+        host, port = api.address.split(":")
+        with socket.create_connection((host, int(port)), 20) as connection:
+            connection.sendall(f"GET /v1/events HTTP/1.1\r\nHost: {api.address}\r\n\r\n".encode())
+            seen = b""
+
+            def until(words):
+                nonlocal seen
+                while words not in seen:
+                    seen += connection.recv(65536)
+
+            until(b"event: status")
+            api.post("/v1/modules/sales/pause").expect()
+            until(b"event: module")
+            until(b"event: log")
+            last = seen.split(b"id: ")[-1].split(b"\n")[0].decode()
+        api.post("/v1/modules/sales/resume").expect()
+        with socket.create_connection((host, int(port)), 20) as connection:  # it goes on where it was cut off
+            connection.sendall(f"GET /v1/events HTTP/1.1\r\nHost: {api.address}\r\nLast-Event-ID: {last}\r\n\r\n".encode())
+            seen = b""
+            until(b'{"module":"sales"}')
+            run, number = seen.split(b"id: ")[1].split(b"\n")[0].decode().split("-")
+            assert (run, int(number)) > (last.split("-")[0], int(last.split("-")[1]))
 
 
 def test_a_port_in_use_is_told(make):
