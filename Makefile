@@ -20,8 +20,8 @@ test: deps ## everything: build, lint, unit, integration, sanitizers
 demo: build ## a live shop from PostgreSQL to MongoDB in a few minutes; KEEP=1 leaves it running
 	@$(PYTHON) examples/shop/demo.py $(if $(filter 1,$(KEEP)),--keep)
 
-bench: build ## figures, against a target that discards
-	@$(PYTHON) bench/run.py
+bench: build ## figures, into docs/performance.md; BENCH="--quick shadow dual" only shows these
+	@$(PYTHON) bench/run.py $(or $(BENCH),--write)
 
 fuzz: deps ## every fuzzer for FUZZ_SECONDS (60) each
 	@tools/fuzz.sh $(FUZZ_SECONDS)

@@ -19,11 +19,14 @@ static const size_t sizes[SIZES] = {10, 1000, 10000};
 
 #define S(text) SPAN_LIT(text)
 
+struct targeting;
+
 struct bench {
     struct flags_set set;
     struct buf blob;
     struct flags_flag *flags;
     char (*names)[32];
+    struct targeting *targeting;
     size_t count;
 };
 
@@ -67,16 +70,79 @@ static struct flags_context context_of(size_t i) {
                                   .now_us = INT64_C(1771622898123456)};
 }
 
-/* A set of `count` flags, all like `pattern`. */
+/* {"if":[{"ends_with":[{"var":"email"},"@acme.com"]},"on",{"fractional":[["on",25],["off",75]]}]},
+ * with percentages of its own for each flag. */
+struct targeting {
+    struct flags_node share[2], pair[2], list[2], operation[2];
+    struct flags_member in_pair[2][2], in_list[2][3], in_operation[2];
+};
+
+#define TEXT(t)                                                                                    \
+    &(const struct flags_node) {                                                                   \
+        .type = FLAGS_NODE_STRING, .text = { t, sizeof(t) - 1 }                                    \
+    }
+#define LIST(...)                                                                                  \
+    &(const struct flags_node) {                                                                   \
+        .type = FLAGS_NODE_LIST, .in = (const struct flags_member[]){__VA_ARGS__},                 \
+        .count = sizeof((const struct flags_member[]){__VA_ARGS__}) / sizeof(struct flags_member)  \
+    }
+#define OPERATION(name, arguments)                                                                 \
+    &(const struct flags_node) {                                                                   \
+        .type = FLAGS_NODE_OBJECT,                                                                 \
+        .in = &(const struct flags_member){{name, sizeof(name) - 1}, arguments}, .count = 1        \
+    }
+#define ITEM(value)                                                                                \
+    { {0}, value }
+
+static const struct flags_node *const sides[] = {TEXT("on"), TEXT("off")};
+static const struct flags_node *const staff =
+    OPERATION("ends_with", LIST(ITEM(OPERATION("var", TEXT("email"))), ITEM(TEXT("@acme.com"))));
+
+static struct flags_node list_of(const struct flags_member *in, size_t count) {
+    return (struct flags_node){.type = FLAGS_NODE_LIST, .in = in, .count = count};
+}
+
+static struct flags_node operation_of(struct flags_member *in, const char *name,
+                                      const struct flags_node *arguments) {
+    *in = (struct flags_member){span_of(name), arguments};
+    return (struct flags_node){.type = FLAGS_NODE_OBJECT, .in = in, .count = 1};
+}
+
+static const struct flags_node *fill(struct targeting *t, size_t i) {
+    for (size_t k = 0; k < 2; k++) {
+        double share = 1 + (double)(i % 9973);
+        t->share[k] =
+            (struct flags_node){.type = FLAGS_NODE_NUMBER, .number = k ? 10000 - share : share};
+        t->in_pair[k][0].value = sides[k];
+        t->in_pair[k][1].value = &t->share[k];
+        t->pair[k] = list_of(t->in_pair[k], 2);
+        t->in_list[0][k].value = &t->pair[k];
+    }
+    t->list[0] = list_of(t->in_list[0], 2);
+    t->operation[0] = operation_of(&t->in_operation[0], "fractional", &t->list[0]);
+    t->in_list[1][0].value = staff;
+    t->in_list[1][1].value = sides[0];
+    t->in_list[1][2].value = &t->operation[0];
+    t->list[1] = list_of(t->in_list[1], 3);
+    t->operation[1] = operation_of(&t->in_operation[1], "if", &t->list[1]);
+    return &t->operation[1];
+}
+
+/* A set of `count` flags, all like `pattern` but for their names and percentages. */
 static void make(struct bench *b, size_t count, const struct flags_flag *pattern) {
     struct err err;
     *b = (struct bench){.count = count,
                         .flags = mem_zalloc(count, sizeof *b->flags),
-                        .names = mem_zalloc(count, sizeof *b->names)};
+                        .names = mem_zalloc(count, sizeof *b->names),
+                        .targeting = mem_zalloc(count, sizeof *b->targeting)};
     for (size_t i = 0; i < count; i++) {
         b->flags[i] = *pattern;
         int n = snprintf(b->names[i], sizeof b->names[i], "module_%zu_mongodb", i);
         b->flags[i].name = span_make(b->names[i], (size_t)n);
+        if (pattern->rollout > 0 && pattern->rollout < FLAGS_ROLLOUT_ALL)
+            b->flags[i].rollout = 1 + (uint32_t)(i * 7919 % (FLAGS_ROLLOUT_ALL - 1));
+        if (pattern->targeting)
+            b->flags[i].targeting = fill(&b->targeting[i], i);
     }
     const struct flags_model model = {.flags = b->flags, .flag_count = count};
     buf_init(&b->blob, FLAGS_BLOB_MAX);
@@ -90,6 +156,7 @@ static void make(struct bench *b, size_t count, const struct flags_flag *pattern
 static void release(struct bench *b) {
     free(b->flags);
     free(b->names);
+    free(b->targeting);
     buf_release(&b->blob);
 }
 
@@ -169,43 +236,15 @@ static bool listed_line(const char *name, double limit, size_t listed) {
     return ok;
 }
 
-/* {"if":[{"ends_with":[{"var":"email"},"@acme.com"]},"on",{"fractional":[["on",25],["off",75]]}]}
- */
-#define TEXT(t)                                                                                    \
-    &(const struct flags_node) {                                                                   \
-        .type = FLAGS_NODE_STRING, .text = { t, sizeof(t) - 1 }                                    \
-    }
-#define NUMBER(n)                                                                                  \
-    &(const struct flags_node) {                                                                   \
-        .type = FLAGS_NODE_NUMBER, .number = (n)                                                   \
-    }
-#define LIST(...)                                                                                  \
-    &(const struct flags_node) {                                                                   \
-        .type = FLAGS_NODE_LIST, .in = (const struct flags_member[]){__VA_ARGS__},                 \
-        .count = sizeof((const struct flags_member[]){__VA_ARGS__}) / sizeof(struct flags_member)  \
-    }
-#define OPERATION(name, arguments)                                                                 \
-    &(const struct flags_node) {                                                                   \
-        .type = FLAGS_NODE_OBJECT,                                                                 \
-        .in = &(const struct flags_member){{name, sizeof(name) - 1}, arguments}, .count = 1        \
-    }
-#define ITEM(value)                                                                                \
-    { {0}, value }
-
 static bool flagd_line(void) {
     const struct flags_variant variants[] = {{S("on"), {.type = FLAGS_BOOL, .boolean = true}},
                                              {S("off"), {.type = FLAGS_BOOL}}};
-    const struct flags_node *staff = OPERATION(
-        "ends_with", LIST(ITEM(OPERATION("var", TEXT("email"))), ITEM(TEXT("@acme.com"))));
-    const struct flags_node *split =
-        OPERATION("fractional", LIST(ITEM(LIST(ITEM(TEXT("on")), ITEM(NUMBER(25)))),
-                                     ITEM(LIST(ITEM(TEXT("off")), ITEM(NUMBER(75))))));
     const struct flags_flag f = {
         .enabled = true,
         .variants = variants,
         .variant_count = 2,
         .off_variant = S("off"),
-        .targeting = OPERATION("if", LIST(ITEM(staff), ITEM(TEXT("on")), ITEM(split)))};
+        .targeting = &(const struct flags_node){.type = FLAGS_NODE_NULL}}; /* see make */
     return line("flagd: if, ends_with, fractional", 500, &f, by_number);
 }
 

@@ -27,11 +27,14 @@ import pymongo  # noqa: E402
 from harness.postgres import Database, Postgres, binaries  # noqa: E402
 from harness.process import end_group, free_port, start, wait_until  # noqa: E402
 from harness.banyan import to_yaml  # noqa: E402
+from dual import Dual  # noqa: E402
 from serving import Serving  # noqa: E402
+from shadow import Shadow  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 BINARY = ROOT / "build/src/cli/banyan"
 STUB = ROOT / "build/bench/banyan-stub"
+PARTS = ("snapshot", "stream", "latency", "flags", "comparison", "gateway", "shadow", "dual")
 
 
 class Stub:
@@ -190,6 +193,8 @@ class Bench:
     def snapshots(self):
         self.say("## Snapshot")
         self.say()
+        self.say("Limits: 0.4 of COPY's rows a second for the flat table, 64 MB.")
+        self.say()
         self.say("| what | documents | COPY, s | Banyan, s | rows/s of COPY | CPU, s | peak MB |")
         self.say("| --- | --- | --- | --- | --- | --- | --- |")
         flat, orders = self.arguments.flat, self.arguments.orders
@@ -236,7 +241,8 @@ class Bench:
     def streams(self):
         self.say("## Stream")
         self.say()
-        self.say("The same log, read once by pg_recvlogical (thrown away) and once by Banyan.")
+        self.say("The same log, read once by pg_recvlogical (thrown away) and once by Banyan. Limits: "
+                 "0.5 of its changes a second, 64 MB.")
         self.say()
         self.say("| what | changes | pg_recvlogical, /s | Banyan, /s | ratio | CPU, s | peak MB |")
         self.say("| --- | --- | --- | --- | --- | --- | --- |")
@@ -299,7 +305,7 @@ class Bench:
         self.say("## Latency")
         self.say()
         self.say("From the clock in the INSERT (so before its commit) to the document's arrival at "
-                 "the target.")
+                 "the target. Limit: 64 MB; for the time there is none.")
         self.say()
         self.say("| changes/s asked | reached | p50 ms | p99 ms | peak MB |")
         self.say("| --- | --- | --- | --- | --- |")
@@ -316,14 +322,20 @@ class Bench:
                  f"{version}, Banyan and the discarding target; median of {self.arguments.rounds} "
                  "alternating runs; Banyan's time is the whole command, from start to exit.")
         self.say()
-        if self.arguments.only != "serving":
+        parts = self.arguments.parts
+        if parts & {"snapshot", "stream", "latency"}:
             self.prepare()
-            self.snapshots()
-            self.streams()
-            self.latencies()
-        if self.arguments.only != "pipeline":
-            self.database.execute("CREATE TABLE serving (id int PRIMARY KEY)")
-            Serving(self.say, self.database.uri, self.stub.uri).run()
+        for part, run in (("snapshot", self.snapshots), ("stream", self.streams), ("latency", self.latencies)):
+            if part in parts:
+                run()
+        self.database.execute("CREATE TABLE serving (id int PRIMARY KEY)")
+        self.database.execute("INSERT INTO serving VALUES (7)")
+        where = (self.say, self.database.uri, self.stub.uri, self.folder)
+        serving = Serving(*where)
+        for part, run in (("flags", serving.flags), ("comparison", serving.comparison), ("gateway", serving.run),
+                          ("shadow", Shadow(*where).run), ("dual", Dual(*where).run)):
+            if part in parts:
+                run()
 
 
 def main():
@@ -335,9 +347,20 @@ def main():
     parser.add_argument("--giant", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=15)
-    parser.add_argument("--only", choices=["pipeline", "serving"])
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the rows, fewer and shorter runs: whether it works")
     parser.add_argument("--write", action="store_true", help="put it into docs/performance.md")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"only these, of {' '.join(PARTS)}")
     arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no such part: {' '.join(sorted(unknown))} (there are {' '.join(PARTS)})")
+    if arguments.write and (arguments.parts or arguments.quick):
+        parser.error("--write is for a whole run: all figures of the page belong together")
+    if arguments.quick:
+        for name in ("flat", "orders", "inserts", "updates", "giant"):
+            setattr(arguments, name, getattr(arguments, name) // 100)
+        arguments.rounds, arguments.seconds = 1, 3
+    arguments.parts = set(arguments.parts or PARTS)
     bench = Bench(arguments)
     try:
         bench.run()

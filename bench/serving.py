@@ -1,88 +1,32 @@
 """The part of `make bench` about answering requests: flags, OFREP, the gateway. Bound and product in one run, by the CPU time of
 the processes that answer: on two cores shared with the load, requests a second say more about the load."""
 import json
-import os
-import pathlib
 import socket
 import statistics
 import subprocess
-import tempfile
 import time
 
 from harness.api import serving
 from harness.banyan import Banyan
 from harness.process import children, free_port, wait_until
+from measure import LOG, ROOT, ROUNDS, Nginx, answers, microseconds, proxy_server, resident_mb
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-TICK = os.sysconf("SC_CLK_TCK")
-SECONDS, ROUNDS, STREAMS = 3, 7, 200
+STREAMS = 200
+ROUTES = {"/api/products": "0%", "/api/sampled": "5%"}
 FLAGS = "features: [{name: products_mongodb, enabled: true, rollout_percentage: 50}]"
-# As long a line as the gateway's, with constants where that has its own variables.
-LOG = ("log_format bench escape=json '{\"time\":\"$time_iso8601\",\"request_id\":\"$request_id\",\"method\":\"$request_method\","
-       "\"route\":\"/api/products\",\"target\":\"sql\",\"service\":\"sql\",\"migrated\":\"false\",\"reason\":\"flag\",\"fallback\":\"\","
-       "\"status\":\"$status\",\"upstream_status\":\"$upstream_status\",\"bytes\":\"$body_bytes_sent\",\"seconds\":\"$request_time\","
-       "\"upstream_seconds\":\"$upstream_response_time\"}';")
-
-
-def cpu_seconds(pids):
-    total = 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
-
-
-def resident_mb(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
-def load(url, script=None, connections=8):
-    """Requests answered by wrk's load."""
-    command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{SECONDS}s", url]
-    done = subprocess.run([*command[:1], *(["-s", script] if script else []), *command[1:]], capture_output=True, text=True, check=True)
-    assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
-    return int(done.stdout.split(" requests in")[0].split()[-1])
-
-
-def microseconds(pids, url, script=None):
-    """CPU time a request of the processes that answer."""
-    before = cpu_seconds(pids)
-    requests = load(url, script)
-    return (cpu_seconds(pids) - before) / requests * 1e6
-
-
-class Nginx:
-    """An nginx of the bench's own."""
-
-    def __init__(self, folder, http):
-        self.folder = folder
-        folder.mkdir()
-        (folder / "nginx.conf").write_text(
-            f"user root; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1; events {{ worker_connections 4096; }}\n"
-            f"http {{ {http} }}\n")
-        subprocess.run(["/usr/sbin/nginx", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"], check=True)
-        self.master = int(wait_until(lambda: (folder / "pid").exists() and (folder / "pid").read_text().strip(), 10, "nginx"))
-
-    def workers(self):
-        return children(self.master)
-
-    def close(self):
-        subprocess.run(["/usr/sbin/nginx", "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf", "-s", "stop"], check=False)
-
-
-def proxy_server(port, upstream, more=""):
-    return (f"upstream u{port} {{ server 127.0.0.1:{upstream}; keepalive 64; }} server {{ listen 127.0.0.1:{port}; access_log access{port}.log bench; "
-            f"location / {{ proxy_pass http://u{port}; proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Connection ''; "
-            "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme; "
-            "proxy_set_header X-Request-Id $request_id; add_header X-Data-Source sql always; add_header X-Service s always; "
-            f"add_header X-Migrated false always; {more} }} }}")
 
 
 class Serving:
-    def __init__(self, say, source, target):
+    def __init__(self, say, source, target, folder):
         self.say, self.source, self.target = say, source, target
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="banyan-bench-serving-"))
+        self.folder = folder / "serving"
+        self.folder.mkdir()
+
+    def own(self, name):
+        """A program's own figures. 1: one of them passes its limit, and the line says so."""
+        done = subprocess.run([ROOT / "build/bench" / name], capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 1), done.stderr
+        self.say(done.stdout.rstrip())
 
     def flags(self):
         self.say("## Flags")
@@ -90,11 +34,20 @@ class Serving:
         self.say("Nanoseconds an evaluation, in-process; `banyan-bench-flags`, as it is.")
         self.say()
         self.say("```")
-        done = subprocess.run([ROOT / "build/bench/banyan-bench-flags"], capture_output=True, text=True, check=True)
-        self.say(done.stdout.rstrip())
+        self.own("banyan-bench-flags")
         others = subprocess.run(["node", ROOT / "tests/node/evaluators.mjs"], capture_output=True, text=True, check=True)
         for name, nanoseconds in json.loads(others.stdout).items():
             self.say(f"{name:<44} {nanoseconds:8.1f}")
+        self.say("```")
+        self.say()
+
+    def comparison(self):
+        self.say("## Comparison")
+        self.say()
+        self.say("Nanoseconds for two documents, in-process; `banyan-bench-compare`, as it is.")
+        self.say()
+        self.say("```")
+        self.own("banyan-bench-compare")
         self.say("```")
         self.say()
 
@@ -104,9 +57,9 @@ class Serving:
             "listen": f"127.0.0.1:{free_port()}", "ofrep": {"listen": f"127.0.0.1:{free_port()}"}, "flags": "feature-flags.yml",
             "gateway": {"listen": f"127.0.0.1:{gateway}", "workers": "1", "trusted": ["127.0.0.1"], "module": str(ROOT / "build/gateway/ngx_http_banyan_module.so")},
             "modules": {"m": {"flag": "products_mongodb", "reads": "flag", "collections": {"serving": {"table": "serving"}}, "routes": [{
-                "prefix": "/api/products", "user": "$http_x_user_id",
+                "prefix": prefix, "user": "$http_x_user_id", "compare": {"sample": sample},
                 "sql": {"url": f"http://127.0.0.1:{sides}", "service": "sql"},
-                "mongodb": {"url": f"http://127.0.0.1:{sides}", "service": "mongodb"}}]}}})
+                "mongodb": {"url": f"http://127.0.0.1:{sides}", "service": "mongodb"}} for prefix, sample in ROUTES.items()]}}})
         (program.folder / "feature-flags.yml").write_text(FLAGS)
         return program
 
@@ -137,29 +90,32 @@ class Serving:
 
     def gateway(self, program, gateway, plain, mirror):
         nginx = int((program.folder / "banyan.db.gateway/nginx.pid").read_text())
-        script = self.folder / "users.lua"
-        script.write_text('local n = 0\nrequest = function()\n  n = n + 1\n  wrk.headers["X-User-Id"] = "user_" .. n\n'
-                          '  return wrk.format("GET", "/api/products/" .. n)\nend\n')
-        cases = {"plain nginx": (plain.workers(), mirror - 1), "nginx with mirror": (plain.workers(), mirror), "gateway": (children(nginx), gateway)}
+        scripts = {}
+        for prefix in ROUTES:
+            scripts[prefix] = self.folder / f"{prefix.rsplit('/', 1)[1]}.lua"
+            scripts[prefix].write_text('local n = 0\nrequest = function()\n  n = n + 1\n  wrk.headers["X-User-Id"] = "user_" .. n\n'
+                                       f'  return wrk.format("GET", "{prefix}/" .. n)\nend\n')
+        cases = {"plain nginx": (plain.workers(), mirror - 1, "/api/products"), "nginx with mirror": (plain.workers(), mirror, "/api/products"),
+                 "gateway": (children(nginx), gateway, "/api/products"),
+                 "gateway, 5 % handed to the parallel run": (children(nginx), gateway, "/api/sampled")}
         times = {name: [] for name in cases}
         for _ in range(ROUNDS):
-            for name, (pids, port) in cases.items():
-                times[name].append(microseconds(pids, f"http://127.0.0.1:{port}/", script))
+            for name, (pids, port, prefix) in cases.items():
+                times[name].append(microseconds(pids, f"http://127.0.0.1:{port}/", scripts[prefix]))
         medians = {name: statistics.median(values) for name, values in times.items()}
         self.say("## Gateway")
         self.say()
         self.say(f"CPU of nginx's workers for a request, in front of a service that answers at once (another nginx); the same log, headers and "
-                 f"keep-alive; median of {ROUNDS} alternating runs. Limit for the gateway: 1.05 of plain nginx. `mirror` is nginx's own way to send a "
+                 f"keep-alive; median of {ROUNDS} alternating runs. `mirror` is nginx's own way to send a "
                  "request to a second service, for scale.")
         self.say()
-        self.say("| what | µs | of plain nginx |")
-        self.say("| --- | --- | --- |")
+        self.say("| what | µs | of plain nginx | limit |")
+        self.say("| --- | --- | --- | --- |")
         for name, value in medians.items():
-            self.say(f"| {name} | {value:.1f} | {value / medians['plain nginx']:.2f} |")
+            self.say(f"| {name} | {value:.1f} | {value / medians['plain nginx']:.2f} | {'1.05' if name == 'gateway' else ''} |")
         self.say()
 
     def run(self):
-        self.flags()
         side, gateway, plain_port = free_port(), free_port(), free_port()
         service = Nginx(self.folder / "service", f"server {{ listen 127.0.0.1:{side}; access_log off; keepalive_requests 1000000; "
                         "location / { default_type application/json; return 200 '{\"id\":7,\"name\":\"lamp\",\"price\":12.5}'; } }")
@@ -169,7 +125,7 @@ class Serving:
         program = self.program(gateway, side)
         try:
             with serving(program) as (_, daemon):
-                wait_until(lambda: socket.create_connection(("127.0.0.1", gateway), 1), 20, "the gateway")
+                wait_until(lambda: answers(gateway), 20, "the gateway")
                 time.sleep(1)
                 self.ofrep(program, daemon)
                 self.gateway(program, gateway, plain, plain_port + 1)

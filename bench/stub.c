@@ -6,7 +6,8 @@
  * replica set of one, counts operations. With --latency-field F it also looks for the int64 field F
  * (microseconds since 1970) in each document and keeps a histogram of how old it is on arrival.
  * {banyanStub: 1, reset: bool} asks for the counts. --fault spoils every reply after --fault-after
- * messages. MongoDB manual, "MongoDB Wire Protocol".
+ * messages. A find takes --find-us microseconds, or what {banyanStub: 1, find_us: n} says later,
+ * and finds the document --found. MongoDB manual, "MongoDB Wire Protocol".
  */
 #include "base/mem.h"
 
@@ -48,10 +49,13 @@ static struct {
     enum fault fault;
     long fault_after;
     long latency_us;
+    bson_t *found;      /* NULL: nothing */
+    const char *member; /* of the replica set, besides this one; NULL: none */
 } options;
 
 static atomic_uint_fast64_t inserts, updates, deletes, messages, received_bytes;
 static atomic_uint_fast64_t histogram[BUCKETS];
+static atomic_long find_us;
 
 /* ---- latency ---- */
 
@@ -138,6 +142,8 @@ static void reply_hello(bson_t *reply) {
     BSON_APPEND_UTF8(reply, "primary", address);
     BSON_APPEND_ARRAY_BEGIN(reply, "hosts", &hosts);
     BSON_APPEND_UTF8(&hosts, "0", address);
+    if (options.member)
+        BSON_APPEND_UTF8(&hosts, "1", options.member);
     bson_append_array_end(reply, &hosts);
     BSON_APPEND_INT32(reply, "maxBsonObjectSize", 16777216);
     BSON_APPEND_INT32(reply, "maxMessageSizeBytes", 48000000);
@@ -147,12 +153,22 @@ static void reply_hello(bson_t *reply) {
     BSON_APPEND_INT32(reply, "logicalSessionTimeoutMinutes", 30);
 }
 
-static void reply_cursor(bson_t *reply) {
+static void wait_us(long us) {
+    struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    if (us > 0)
+        (void)nanosleep(&t, NULL);
+}
+
+static void reply_cursor(bson_t *reply, bool is_find) {
     bson_t cursor, batch;
+    if (is_find)
+        wait_us(atomic_load(&find_us));
     BSON_APPEND_DOCUMENT_BEGIN(reply, "cursor", &cursor);
     BSON_APPEND_INT64(&cursor, "id", 0);
     BSON_APPEND_UTF8(&cursor, "ns", "stub.none");
     BSON_APPEND_ARRAY_BEGIN(&cursor, "firstBatch", &batch);
+    if (is_find && options.found)
+        BSON_APPEND_DOCUMENT(&batch, "0", options.found);
     bson_append_array_end(&cursor, &batch);
     bson_append_document_end(reply, &cursor);
 }
@@ -165,6 +181,8 @@ static void reply_counts(bson_t *reply, const bson_t *command) {
     BSON_APPEND_INT64(reply, "bytes", (int64_t)atomic_load(&received_bytes));
     BSON_APPEND_DOUBLE(reply, "latency_p50_us", percentile(0.50));
     BSON_APPEND_DOUBLE(reply, "latency_p99_us", percentile(0.99));
+    if (bson_iter_init_find(&it, command, "find_us"))
+        atomic_store(&find_us, (long)bson_iter_as_int64(&it));
     if (!bson_iter_init_find(&it, command, "reset") || !bson_iter_as_bool(&it))
         return;
     atomic_store(&inserts, 0);
@@ -183,10 +201,7 @@ static int32_t reply_write(bson_t *reply, const char *name, const bson_t *comman
         atomic_fetch_add(&updates, (uint64_t)(n += count_list(command, "updates")));
     else
         atomic_fetch_add(&deletes, (uint64_t)(n += count_list(command, "deletes")));
-    if (options.latency_us) {
-        struct timespec t = {.tv_nsec = options.latency_us * 1000};
-        nanosleep(&t, NULL);
-    }
+    wait_us(options.latency_us);
     BSON_APPEND_INT32(reply, "n", n);
     if (strcmp(name, "update") == 0)
         BSON_APPEND_INT32(reply, "nModified", n);
@@ -213,7 +228,7 @@ static void build_reply(bson_t *reply, const bson_t *command, int32_t extra) {
     else if (is_any(name, writes))
         (void)reply_write(reply, name, command, extra);
     else if (is_any(name, cursors))
-        reply_cursor(reply);
+        reply_cursor(reply, strcmp(name, "find") == 0);
     else if (strcmp(name, "buildInfo") == 0)
         BSON_APPEND_UTF8(reply, "version", "7.0.0");
     else if (strcmp(name, "banyanStub") == 0)
@@ -384,6 +399,12 @@ static void parse_options(int argc, char **argv) {
             options.latency_field = value;
         else if (strcmp(argv[i], "--latency-us") == 0)
             options.latency_us = strtol(value, NULL, 10);
+        else if (strcmp(argv[i], "--find-us") == 0)
+            atomic_store(&find_us, strtol(value, NULL, 10));
+        else if (strcmp(argv[i], "--found") == 0)
+            options.found = bson_new_from_json((const uint8_t *)value, -1, NULL);
+        else if (strcmp(argv[i], "--member") == 0)
+            options.member = value;
         else if (strcmp(argv[i], "--fault") == 0)
             options.fault = parse_fault(value);
         else if (strcmp(argv[i], "--fault-after") == 0)
@@ -392,6 +413,7 @@ static void parse_options(int argc, char **argv) {
     if (options.port <= 0 || options.port > 65535) {
         (void)fprintf(stderr,
                       "usage: banyan-stub --port PORT [--latency-field NAME] [--latency-us N] "
+                      "[--find-us N] [--found JSON] [--member HOST:PORT] "
                       "[--fault KIND --fault-after N]\n");
         exit(2);
     }

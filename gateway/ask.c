@@ -1,4 +1,4 @@
-/* One request: its route, its decision, and the named location of the side that answers. */
+/* One request: its route, and its decision. */
 #include "banyan.h"
 
 static void keep(void *data) {
@@ -67,49 +67,21 @@ static ngx_int_t answer(ngx_http_request_t *r, ngx_uint_t status, const char *js
     return ngx_http_output_filter(r, &out);
 }
 
-/* ---- who asks ---- */
+/* ---- the decision ---- */
 
-static struct span value_of(ngx_http_request_t *r, ngx_http_complex_value_t *v) {
-    ngx_str_t text;
-    if (!v || ngx_http_complex_value(r, v, &text) != NGX_OK)
-        return (struct span){0};
-    return banyan_span(text);
-}
-
-/* An empty one is missing. */
-static size_t attributes_of(ngx_http_request_t *r, const ngx_array_t *list,
-                            struct flags_attribute *out) {
-    size_t n = 0;
-    for (ngx_uint_t i = 0; list && i < list->nelts; i++) {
-        banyan_attribute_t *a = (banyan_attribute_t *)list->elts + i;
-        struct span text = value_of(r, &a->value);
-        if (text.len == 0)
-            continue;
-        out[n++] = (struct flags_attribute){.name = banyan_span(a->name),
-                                            .value = {.type = FLAGS_STRING, .text = text}};
-    }
-    return n;
-}
-
-static bool flag_is_on(ngx_http_request_t *r, const banyan_route_t *route,
-                       const struct flags_set *set) {
+static bool flag_is_on(ngx_http_request_t *r, banyan_request_t *b, const struct flags_set *set) {
+    const banyan_route_t *route = b->route;
     struct flags_attribute of_user[BANYAN_ATTRIBUTES_MAX], of_tenant[BANYAN_ATTRIBUTES_MAX];
     struct flags_result result;
     const ngx_time_t *now = ngx_timeofday(); /* of this turn of the event loop */
-    struct flags_context context = {
-        .user = value_of(r, route->user),
-        .tenant = value_of(r, route->tenant),
-        .user_attributes = of_user,
-        .tenant_attributes = of_tenant,
-        .user_attribute_count = attributes_of(r, route->attributes[0], of_user),
-        .tenant_attribute_count = attributes_of(r, route->attributes[1], of_tenant),
-        .now_us = (int64_t)now->sec * 1000000 + (int64_t)now->msec * 1000,
-    };
+    struct flags_context context = {.now_us =
+                                        (int64_t)now->sec * 1000000 + (int64_t)now->msec * 1000};
+    banyan_asker_fill(r, route, of_user, of_tenant, &context);
+    b->user = context.user;
+    b->user_known = 1;
     flags_evaluate(set, flags_find(set, banyan_span(route->flag)), &context, &result);
     return result.on;
 }
-
-/* ---- the decision ---- */
 
 static bool is_read(ngx_http_request_t *r, const banyan_route_t *route) {
     if (r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_OPTIONS))
@@ -124,35 +96,65 @@ static bool is_read(ngx_http_request_t *r, const banyan_route_t *route) {
     return false;
 }
 
-static void decide(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_request_t *b) {
+/* NULL: never published. */
+static const struct route_module *module_of(const banyan_route_t *route) {
     const struct route_settings *settings = banyan_published_settings();
+    return settings ? route_settings_find(settings, (const char *)route->module.data) : NULL;
+}
+
+/* By settings and flag alone. */
+static bool wants_mongodb(ngx_http_request_t *r, banyan_request_t *b,
+                          const struct route_module *m) {
     const struct flags_set *flags = banyan_published_flags();
-    const banyan_route_t *route = b->route;
-    const struct route_module *m =
-        settings ? route_settings_find(settings, (const char *)route->module.data) : NULL;
+    return m->reads == READS_MONGODB ||
+           (m->reads == READS_FLAG && flags && flag_is_on(r, b, flags));
+}
+
+bool banyan_wants_mongodb(ngx_http_request_t *r, banyan_request_t *b) {
+    const struct route_module *m = module_of(b->route);
+    return !m || wants_mongodb(r, b, m); /* never published: as it was */
+}
+
+/* What may keep a read from MongoDB although it is wanted there. */
+static void look_around(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_request_t *b,
+                        struct route_question *q, ngx_uint_t *trial) {
+    if (b->mongodb_reads)
+        q->own_write = banyan_has_written(r, conf, b);
+    if (q->may_fall_back && !q->own_write)
+        q->breaker_open = banyan_breaker_is_open(conf, b->route, trial);
+}
+
+static void ask_module(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_request_t *b,
+                       const struct route_module *m, struct route_question *q, ngx_uint_t *trial) {
+    q->reads = m->reads;
+    q->writes = m->writes;
+    q->may_fall_back =
+        m->fallback && b->route->guarded.len && m->writes != WRITES_MONGODB && q->is_read;
+    q->known = q->reads != READS_FLAG || banyan_published_flags();
+    b->mongodb_reads = q->reads >= READS_FLAG && q->writes != WRITES_MONGODB;
+    if (!q->known || !q->is_read || !wants_mongodb(r, b, m))
+        return;
+    q->flag_on = true;
+    look_around(r, conf, b, q, trial);
+}
+
+static void decide(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_request_t *b) {
+    const struct route_module *m = module_of(b->route);
     struct route_question q = {.is_read = b->read};
     ngx_uint_t trial = 0;
-    if (m) {
-        q.reads = m->reads;
-        q.writes = m->writes;
-        q.may_fall_back =
-            m->fallback && route->guarded.len && m->writes != WRITES_MONGODB && q.is_read;
-        q.known = q.reads != READS_FLAG || flags;
-    }
-    if (q.known && q.is_read && q.reads == READS_FLAG)
-        q.flag_on = flag_is_on(r, route, flags);
-    bool wanted = q.reads == READS_MONGODB || (q.reads == READS_FLAG && q.flag_on);
-    if (q.known && q.is_read && wanted && q.may_fall_back)
-        q.breaker_open = banyan_breaker_is_open(conf, route, &trial);
+    if (m)
+        ask_module(r, conf, b, m, &q, &trial);
     b->decision = route_decide(&q);
+    if (b->decision.reason == ROUTE_BY_OWN_WRITE || b->decision.reason == ROUTE_BY_BREAKER)
+        banyan_count_kept(b->route, b->decision.reason);
     b->trial = trial && b->decision.side == ROUTE_MONGODB;
-    if (b->decision.guarded && !banyan_budget_left(conf, route))
+    if (b->decision.guarded && !banyan_budget_left(conf, b->route))
         b->decision.guarded = false;
 }
 
-static ngx_str_t *location_of(banyan_request_t *b) {
-    if (b->decision.guarded)
-        return &b->route->guarded;
+static const ngx_str_t *location_of(ngx_http_request_t *r, const banyan_request_t *b) {
+    if (b->decision.guarded) /* a WebSocket may be silent for longer than an answer may take */
+        return r->headers_in.upgrade ? &b->route->guarded_socket : &b->route->guarded;
     return &(b->read ? b->route->reads_at : b->route->writes_at)[b->decision.side];
 }
 
@@ -182,5 +184,12 @@ ngx_int_t banyan_ask(ngx_http_request_t *r) {
     b->route = (banyan_route_t *)conf->routes.elts + chosen;
     b->read = is_read(r, b->route);
     decide(r, conf, b);
-    return ngx_http_named_location(r, location_of(b));
+    if (b->decision.reason == ROUTE_BY_NO_FLAGS && b->route->never_stale) {
+        b->decision.side = ROUTE_MONGODB; /* whose place SQL must not take */
+        return answer(r, NGX_HTTP_SERVICE_UNAVAILABLE, "{\"error\":\"Not ready\"}");
+    }
+    banyan_sample_begin(r, conf, b);
+    banyan_write_begin(r, conf, b);
+    b->started_us = banyan_now_us();
+    return banyan_forward(r, location_of(r, b));
 }

@@ -17,40 +17,22 @@ typedef struct {
 } slot_t;
 
 static slot_t *slot_of(banyan_main_conf_t *conf, const banyan_route_t *route) {
-    return (slot_t *)conf->breakers->data + route->number;
+    return (slot_t *)banyan_shared(conf)->breakers + route->number;
 }
 
 static void lock(slot_t *s) {
-    ngx_spinlock(&s->lock, 1, 1024);
+    banyan_lock(&s->lock);
 }
 
 static void unlock(slot_t *s) {
-    ngx_unlock(&s->lock);
+    banyan_unlock(&s->lock);
 }
 
-static ngx_int_t zone_init(ngx_shm_zone_t *zone, void *data) {
-    ngx_slab_pool_t *pool = (ngx_slab_pool_t *)zone->shm.addr;
-    if (data) { /* a reload: the breakers stay as they are */
-        zone->data = data;
-        return NGX_OK;
-    }
+void *banyan_breakers_new(ngx_slab_pool_t *pool) {
     slot_t *slots = ngx_slab_calloc(pool, BANYAN_ROUTES_MAX * sizeof *slots);
-    if (!slots)
-        return NGX_ERROR;
-    for (ngx_uint_t i = 0; i < BANYAN_ROUTES_MAX; i++)
+    for (ngx_uint_t i = 0; slots && i < BANYAN_ROUTES_MAX; i++)
         slots[i].tokens = (ngx_int_t)BURST * TOKEN;
-    zone->data = slots;
-    return NGX_OK;
-}
-
-char *banyan_breakers_init(ngx_conf_t *cf, banyan_main_conf_t *conf) {
-    ngx_str_t name = ngx_string("banyan");
-    size_t size = BANYAN_ROUTES_MAX * sizeof(slot_t) + 16 * ngx_pagesize;
-    conf->breakers = ngx_shared_memory_add(cf, &name, size, &ngx_http_banyan_module);
-    if (!conf->breakers)
-        return NGX_CONF_ERROR;
-    conf->breakers->init = zone_init;
-    return NGX_CONF_OK;
+    return slots;
 }
 
 static ngx_uint_t is_past(ngx_msec_t at) {

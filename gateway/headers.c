@@ -3,18 +3,35 @@
 
 static ngx_http_output_header_filter_pt next_header_filter;
 
+const char banyan_shadow_header[] = "X-Banyan-Shadow";
+
 static const ngx_str_t OURS[] = {ngx_string("X-Data-Source"), ngx_string("X-Service"),
                                  ngx_string("X-Migrated"), ngx_string("X-Banyan-Fallback"),
                                  ngx_string("X-Banyan-Shadow")};
 #define OURS_COUNT (sizeof OURS / sizeof *OURS)
+/* The other side may call further services by this gateway: they must not be asked twice for it
+ * either. So this one counts from whom we trust, and is passed on. */
+#define SHADOW (&OURS[OURS_COUNT - 1])
 
 static ngx_uint_t is_trusted(ngx_http_request_t *r, const banyan_main_conf_t *conf) {
     return conf->trusted && ngx_cidr_match(r->connection->sockaddr, conf->trusted) == NGX_OK;
 }
 
+/* For nginx's variables, and for many a service, X_User_Id is X-User-Id. */
+static ngx_uint_t is_same(const ngx_str_t *a, const ngx_str_t *b) {
+    if (a->len != b->len)
+        return 0;
+    for (size_t i = 0; i < a->len; i++) {
+        u_char x = ngx_tolower(a->data[i]), y = ngx_tolower(b->data[i]);
+        if ((x == '_' ? '-' : x) != (y == '_' ? '-' : y))
+            return 0;
+    }
+    return 1;
+}
+
 static ngx_uint_t is_among(const ngx_str_t *name, const ngx_str_t *list, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (name->len == list[i].len && ngx_strncasecmp(name->data, list[i].data, name->len) == 0)
+        if (is_same(name, &list[i]))
             return 1;
     return 0;
 }
@@ -40,11 +57,24 @@ ngx_int_t banyan_clean_request(ngx_http_request_t *r) {
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
             ngx_uint_t identity =
                 conf->identity && is_among(&h[i].key, conf->identity->elts, conf->identity->nelts);
-            if (is_among(&h[i].key, OURS, OURS_COUNT) || (identity && !trusted))
+            ngx_uint_t ours = is_among(&h[i].key, OURS, OURS_COUNT);
+            ngx_uint_t shadow = trusted && is_among(&h[i].key, SHADOW, 1);
+            if ((ours && !shadow) || (identity && !trusted))
                 take_away(&h[i]);
         }
     }
     return NGX_DECLINED;
+}
+
+const ngx_table_elt_t *banyan_asked_header(ngx_http_request_t *r, const char *name) {
+    const ngx_str_t wanted = {ngx_strlen(name), (u_char *)name};
+    for (const ngx_list_part_t *part = &r->headers_in.headers.part; part; part = part->next) {
+        const ngx_table_elt_t *h = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++)
+            if (is_among(&h[i].key, &wanted, 1))
+                return &h[i];
+    }
+    return NULL;
 }
 
 const char *banyan_fallback_reason(const banyan_request_t *b) {
@@ -79,16 +109,22 @@ static void hide(ngx_http_request_t *r) {
 }
 
 static ngx_int_t header_filter(ngx_http_request_t *r) {
-    const banyan_request_t *b = r == r->main ? banyan_request(r) : NULL;
+    banyan_request_t *b = r == r->main ? banyan_request(r) : NULL;
     if (!b)
         return next_header_filter(r);
+    b->headed_us = banyan_now_us();
     enum route_side side = banyan_answered_by(b);
     const char *fallback = banyan_fallback_reason(b);
     hide(r);
+    if (b->sample)
+        banyan_sample_header(r, b);
+    if (r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS && banyan_socket_add(r, b) != NGX_OK)
+        return NGX_ERROR;
     if (add(r, &OURS[0], text(route_side_name(side))) != NGX_OK ||
         add(r, &OURS[1], b->route->service[side]) != NGX_OK ||
         add(r, &OURS[2], text(side == ROUTE_MONGODB ? "true" : "false")) != NGX_OK ||
-        (fallback && add(r, &OURS[3], text(fallback)) != NGX_OK))
+        (fallback && add(r, &OURS[3], text(fallback)) != NGX_OK) ||
+        banyan_write_cookie(r, b) != NGX_OK)
         return NGX_ERROR;
     return next_header_filter(r);
 }

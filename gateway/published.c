@@ -16,6 +16,7 @@ struct published {
 struct look {
     ngx_event_t timer;
     struct published flags, settings;
+    const banyan_main_conf_t *conf;
     void *map;
     size_t map_len;
     struct flags_set set;
@@ -102,11 +103,14 @@ static void look_at_settings(ngx_log_t *log) {
 static void on_timer(ngx_event_t *event) {
     look_at_flags(event->log);
     look_at_settings(event->log);
-    if (!ngx_exiting && !ngx_terminate && !ngx_quit)
-        ngx_add_timer(event, LOOK_EVERY_MS);
+    banyan_applied_look(look.conf);
+    banyan_sockets_look(look.conf);
+    ngx_add_timer(event, LOOK_EVERY_MS);
 }
 
-ngx_int_t banyan_published_start(ngx_cycle_t *cycle, banyan_main_conf_t *conf) {
+ngx_int_t banyan_published_start(ngx_cycle_t *cycle, const banyan_main_conf_t *conf) {
+    look.conf = conf;
+    banyan_sockets_start();
     look.flags.path = &conf->flags_path;
     look.settings.path = &conf->settings_path;
     look.spare = ngx_pcalloc(cycle->pool, 2 * sizeof *look.spare);

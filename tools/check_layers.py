@@ -69,7 +69,7 @@ def header_circles(root):
 
 
 def main():
-    root, rules = map(pathlib.Path, sys.argv[1:3])
+    root, rules = map(pathlib.Path, sys.argv[1:3] or ("src", "tools/layers.txt"))
     allowed = read_rules(rules)
     complaints = list(header_circles(root))
     files = [p for p in sorted(root.rglob("*")) if p.suffix in (".c", ".h") and p.parent != root]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes docs/dashboard.png: the page of `make demo`, after a while under load. Takes two minutes.
+"""Makes docs/dashboard.png and docs/divergences.png: the page of `make demo`, after a while under load. Takes two minutes.
 
     tools/dashboard_shot.py [--all FOLDER]     --all: also dark, and as a phone shows it
 """
@@ -16,10 +16,12 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LIMIT_SECONDS, WATCH_MS = 300, 20000
+LIMIT_SECONDS, WATCH_MS = 600, 20000
 STEPS = [["open", "/"], ["see", "#connection", "Live"], ["wait", WATCH_MS], ["shot", "desktop"], ["dark", True], ["wait", 500],
          ["shot", "desktop-dark"], ["size", "phone"], ["wait", 800], ["shot", "phone-dark"], ["dark", False], ["wait", 500],
-         ["shot", "phone"]]
+         ["shot", "phone"], ["size", "desktop"], ["click", "nav a[data-view=divergences]"], ["see", ".verdict"],
+         ["click", "#divergence-analyzed"], ["click", ".divergence .toggle"], ["see", ".divergence .sides"], ["shot", "divergences"],
+         ["click", "nav a[data-view=routing]"], ["see", "#routing-cards .share"], ["shot", "routing"]]
 
 
 def shoot(url, folder):
@@ -51,6 +53,7 @@ def main():
     if not shown:
         sys.exit(output.decode(errors="replace")[-3000:])
     shutil.copy(folder / "desktop.png", ROOT / "docs/dashboard.png")
+    shutil.copy(folder / "divergences.png", ROOT / "docs/divergences.png")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ fi
 
 packages=(
     gcc libc6-dev make meson ninja-build pkg-config git
-    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev libhiredis-dev
+    libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev libhiredis-dev zlib1g-dev
     libjs-chart.js chromium nginx-light nginx-dev redis-server wrk
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
     postgresql openssl curl python3 python3-venv util-linux binutils systemd
+    maven default-jre-headless unzip xz-utils
 )
 # Node may come from elsewhere, and then does not go together with Debian's npm.
 command -v npm >/dev/null || packages+=(nodejs npm)
@@ -114,9 +115,30 @@ install_promtool() {
     rm -rf "$folder"
 }
 
+install_postgres_versions() {
+    # Each in a folder named by its major version; the stamp holds the list, as above.
+    local list=tests/postgres/pom.xml
+    local folder=.cache/postgres
+    cmp -s $list $folder/.installed && return 0
+    echo "taking the PostgreSQL versions of $list" >&2
+    rm -rf $folder
+    mkdir -p $folder/jars
+    mvn -q -B -f $list dependency:copy -DoutputDirectory="$PWD/$folder/jars" >&2 ||
+        fail "mvn failed to take the PostgreSQL versions of $list"
+    local jar version
+    for jar in $folder/jars/*.jar; do
+        version=${jar##*-}
+        mkdir $folder/"${version%%.*}"
+        unzip -p "$jar" '*.txz' | tar -xJ -C $folder/"${version%%.*}"
+    done
+    rm -rf $folder/jars
+    cp $list $folder/.installed
+}
+
 command -v dpkg-query >/dev/null ||
     fail "not a Debian system: install the equivalents of ${packages[*]}, then set BANYAN_NO_DEPS=1"
 install_packages
 install_venv
 install_node_modules
 install_promtool
+install_postgres_versions

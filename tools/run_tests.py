@@ -30,7 +30,7 @@ TAIL_LINES = 60
 SUITES = ("lint", "unit", "integration", "property", "crash", "asan", "tsan")
 BUILDS = {"release": "build", "asan": "build-asan", "tsan": "build-tsan"}
 # Generous: they only end what hangs.
-BUILD_SECONDS, LINT_SECONDS, UNIT_SECONDS, PYTEST_SECONDS = 900, 600, 600, 1800
+BUILD_SECONDS, LINT_SECONDS, UNIT_SECONDS, PYTEST_SECONDS = 900, 1500, 600, 2700
 TRIAL_SECONDS = 900
 AGAIN_MAX = 5
 TRIAL_COUNTS = re.compile(r"^(\d+) passed, (\d+) failed \((seed \d+)\)\n*\Z", re.M)
@@ -124,9 +124,9 @@ def unit(totals, kind):
 
 
 def failed_names(path):
-    """Names of the test cases that failed."""
+    """The test cases that failed, as pytest's arguments."""
     cases = ElementTree.parse(path).getroot().iter("testcase") if path.exists() else ()
-    return [f"{c.get('classname')}::{c.get('name')}" for c in cases
+    return [f"tests/integration/{c.get('classname')}.py::{c.get('name')}" for c in cases
             if any(c.find(outcome) is not None for outcome in ("failure", "error"))]
 
 
@@ -136,7 +136,8 @@ def run_again(command, junit, env):
     if not 0 < len(flaky) <= AGAIN_MAX:
         return False
     again.unlink(missing_ok=True)
-    command = [*(c for c in command if not c.startswith("--junitxml")), "--last-failed", f"--junitxml={again}"]
+    kept = [c for c in command if not c.startswith("--junitxml") and c != "tests/integration"]
+    command = [*kept, f"--junitxml={again}", *flaky]
     command[command.index("-n") + 1] = "0"
     code = execute(command, LOGS / "integration-again.log", PYTEST_SECONDS, env)
     passed, failed = count_junit(again)
@@ -154,7 +155,7 @@ def integration(totals, kind):
     junit.unlink(missing_ok=True)
     jobs = os.environ.get("TEST_JOBS", str(min(os.cpu_count() or 1, 4)))
     command = [sys.executable, "-m", "pytest", "-q", "-n", jobs, "--dist", "worksteal",
-               "--durations=15", f"--junitxml={junit}", "-o", f"cache_dir={LOGS}/pytest", "tests/integration"]
+               "--durations=15", f"--junitxml={junit}", "tests/integration"]
     if kind != "release":
         command[4:4] = ["-m", "sanitize"]
     env = sanitizers.environment() | {"BANYAN_BIN": str(ROOT / BUILDS[kind] / "src/cli/banyan")}

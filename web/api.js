@@ -9,7 +9,8 @@ export class ApiError extends Error {
   }
 }
 
-export async function call(method, path, body) {
+// `reviver` is JSON.parse's.
+export async function call(method, path, body, reviver) {
   const options = { method, headers: {}, credentials: "same-origin", cache: "no-store" };
   if (method !== "GET") {
     options.headers["X-Banyan-CSRF"] = "1";
@@ -20,7 +21,7 @@ export async function call(method, path, body) {
   const text = await answer.text();
   let json = null;
   try {
-    json = text ? JSON.parse(text) : null;
+    json = text ? JSON.parse(text, reviver) : null;
   } catch {
     // An answer that is no JSON is told by its status.
   }

@@ -1,9 +1,17 @@
 // The page: gets the status, shows it, and sends what people decide.
 import { call, listen } from "./api.js";
-import { ask, login, toast } from "./dialogs.js";
+import { refreshAudit } from "./audit.js";
+import { goBack, steering } from "./back.js";
+import { login, toast } from "./dialogs.js";
+import { refreshDivergences } from "./divergences.js";
+import "./explain.js";
 import { showFlags } from "./flags.js";
 import { showModules } from "./modules.js";
 import { showParked } from "./parked.js";
+import { refreshReport } from "./report.js";
+import { refreshRouting } from "./routing.js";
+import { ago, element } from "./show.js";
+import { current, follow } from "./views.js";
 
 const EVENTS_SHOWN = 100;
 const STALE_MS = 5000;
@@ -19,43 +27,25 @@ function showHero(status) {
   hero.dataset.severity = status.summary.severity;
   byId("words").textContent = status.summary.words;
   byId("issues").hidden = issues.length === 0;
-  byId("issues").replaceChildren(...issues.map((issue) => {
-    const item = document.createElement("li");
-    item.textContent = `${issue.module}: ${issue.words}`;
-    return item;
-  }));
-}
-
-async function goBack() {
-  const { flags } = await call("GET", "/v1/flags");
-  const on = flags.filter((flag) => flag.enabled && !flag.killed);
-  const answer = await ask({
-    title: "Send all reads back to PostgreSQL?",
-    text: `Turns off ${on.length} flag${on.length === 1 ? "" : "s"}: ${on.map((f) => f.name).join(", ")}. ` +
-      "Requests are answered by PostgreSQL within a second. Nothing is copied or deleted.",
-    ok: "Send everything back", danger: true,
-  });
-  if (!answer) return;
-  for (const flag of on) await call("POST", `/v1/flags/${encodeURIComponent(flag.name)}/off`, { why: answer.why });
-  toast("All reads are back on PostgreSQL.");
-  await refreshFlags();
+  byId("issues").replaceChildren(...issues.map((issue) => element("li", {}, `${issue.module}: ${issue.words}`)));
+  document.title = issues.length ? `(${issues.length}) Banyan` : "Banyan";
 }
 
 // ---- lists ----
 
 async function refreshFlags() {
-  const { flags } = await call("GET", "/v1/flags");
-  showFlags(flags, refreshFlags);
-  byId("back").hidden = !flags.some((flag) => flag.enabled && !flag.killed);
+  const [{ flags, problem }, routing] = await Promise.all([call("GET", "/v1/flags"), call("GET", "/v1/routing")]);
+  showFlags(flags, problem, refreshFlags);
+  byId("back").hidden = steering(flags, routing).length === 0;
 }
 
 const PARKED_SHOWN = 100;
 let parkedShown = 0;
 
 async function refreshParked() {
-  const { parked } = await call("GET", `/v1/parked?limit=${PARKED_SHOWN}`);
+  const { parked, all } = await call("GET", `/v1/parked?limit=${PARKED_SHOWN}`);
   parkedShown = parked.length;
-  showParked(parked, refreshParked);
+  showParked(parked, all, refreshParked);
 }
 
 // An event may come before what it tells of is over; the status always tells how many there are.
@@ -68,11 +58,10 @@ async function refreshAlerts() {
   const { alerts } = await call("GET", "/v1/alerts");
   const firing = alerts.filter((alert) => alert.state !== "inactive");
   byId("no-alerts").hidden = firing.length > 0;
+  byId("alerts").dataset.firing = String(firing.some((alert) => alert.state === "firing"));
   byId("alert-list").replaceChildren(...firing.map((alert) => {
-    const item = document.createElement("li");
-    item.dataset.level = alert.state === "firing" ? "error" : "warn";
-    item.textContent = `${alert.state}: ${alert.words}`;
-    return item;
+    const since = alert.since ? `, since ${ago(alert.since)}` : "";
+    return element("li", { "data-level": alert.state === "firing" ? "error" : "warn" }, `${alert.state} (${alert.severity}): ${alert.words}${since}`);
   }));
 }
 
@@ -80,11 +69,8 @@ const quiet = new Set(["time", "level", "event"]);
 
 function showEvent(event) {
   const list = byId("event-list");
-  const item = document.createElement("li");
-  const time = document.createElement("time");
-  time.textContent = new Date(event.time).toLocaleTimeString();
-  item.dataset.level = event.level;
-  item.append(time, event.event.replaceAll("_", " "), " ",
+  const item = element("li", { "data-level": event.level }, element("time", { datetime: event.time, title: event.time }, new Date(event.time).toLocaleTimeString()));
+  item.append(event.event.replaceAll("_", " "), " ",
     Object.entries(event).filter(([key]) => !quiet.has(key)).map(([key, value]) => `${key} ${value}`).join(", "));
   list.prepend(item);
   while (list.children.length > EVENTS_SHOWN) list.lastChild.remove();
@@ -104,12 +90,20 @@ async function refreshStatus() {
   showStatus(await call("GET", "/v1/status"));
 }
 
-const refreshers = { flag: refreshFlags, parked: refreshParked, alert: refreshAlerts };
+// What is measured changes without an event; only what is looked at is asked for.
+const FIGURES_MS = 5000;
+const figures = { divergences: refreshReport, routing: refreshRouting };
+
+// By the type of the event that says that something has changed.
+const refreshers = {
+  flag: [refreshFlags, refreshAudit], module: [refreshAudit], parked: [refreshParked, refreshAudit], alert: [refreshAlerts],
+  divergence: [refreshDivergences, refreshAudit], routing: [refreshFlags, refreshRouting, refreshAudit],
+};
 
 function onEvent(type, data) {
   if (type === "status") showStatus(data);
   else if (type === "log") showEvent(data);
-  else refreshers[type]?.().catch(report);
+  else refreshers[type]?.forEach((refresh) => refresh().catch(report));
 }
 
 function setConnection(state) {
@@ -118,6 +112,7 @@ function setConnection(state) {
   byId("connection").dataset.state = shown;
   byId("connection").textContent = words[shown];
   byId("hero").dataset.stale = String(shown === "lost");
+  if (shown === "lost") document.title = "(no contact) Banyan";
   if (state === "live") refreshAll().catch(report);
   if (state === "closed") setTimeout(() => start().catch(report), 2000);
 }
@@ -128,7 +123,16 @@ function report(error) {
 }
 
 async function refreshAll() {
-  await Promise.all([refreshStatus(), refreshFlags(), refreshParked(), refreshAlerts()]);
+  document.body.dataset.role = (await call("GET", "/v1/session")).role;
+  await Promise.all([refreshStatus(), refreshFlags(), refreshParked(), refreshAlerts(), refreshAudit(), refreshDivergences(), figures[current()]?.()]);
+}
+
+// The cookie itself cannot be seen from here.
+const LOGIN = "banyan-logged-in";
+function rememberLogin(is) {
+  if (is) localStorage.setItem(LOGIN, "yes");
+  else localStorage.removeItem(LOGIN);
+  byId("logout").hidden = !is;
 }
 
 let asking = false;
@@ -137,7 +141,7 @@ async function askLogin() {
   asking = true;
   await login((token) => call("POST", "/v1/login", { token }));
   asking = false;
-  byId("logout").hidden = false;
+  rememberLogin(true);
   await start();
 }
 
@@ -154,14 +158,20 @@ async function start() {
     setTimeout(() => start().catch(report), 2000);
     return;
   }
-  source = listen(["status", "flag", "parked", "alert", "log"], onEvent, setConnection);
+  source = listen(["status", "flag", "module", "parked", "alert", "divergence", "routing", "log"], onEvent, setConnection);
 }
 
-byId("back").addEventListener("click", () => goBack().catch(report));
+byId("back").addEventListener("click", () => goBack(refreshFlags).catch(report));
+byId("logout").hidden = localStorage.getItem(LOGIN) !== "yes";
 byId("logout").addEventListener("click", async () => {
-  await call("POST", "/v1/logout");
+  await call("POST", "/v1/logout").catch(report);
+  rememberLogin(false);
   location.reload();
 });
+follow((view) => figures[view]?.().catch(report));
+setInterval(() => {
+  if (byId("connection").dataset.state === "live" && !document.hidden) figures[current()]?.().catch(report);
+}, FIGURES_MS);
 setInterval(() => {
   if (lastStatus && Date.now() - lastStatus > STALE_MS) byId("hero").dataset.stale = "true";
 }, 1000);

@@ -2,9 +2,11 @@
 
 const byId = (id) => document.getElementById(id);
 
-// {why, number} or null. `number`: {name, value} asks for one too. `perform` (optional) is tried while
-// the dialog is open, so that what it refuses can be read and mended.
-export function ask({ title, text, ok = "Do it", danger = false, number = null, perform = null }) {
+// {why, number, fields} or null. `number`: {name, value, max, step, describe} asks for one too;
+// describe(number) gives the dialog's text anew. `fields`: more labels with an input or select, of
+// which the answer has the values by name. `perform` (optional) is tried while the dialog is open, so that what it
+// refuses can be read and mended.
+export function ask({ title, text, ok = "Do it", danger = false, number = null, fields = [], perform = null }) {
   const dialog = byId("ask");
   const error = byId("ask-error");
   byId("ask-title").textContent = title;
@@ -15,8 +17,14 @@ export function ask({ title, text, ok = "Do it", danger = false, number = null, 
   byId("ask-number-label").hidden = !number;
   if (number) {
     byId("ask-number-name").textContent = number.name;
+    byId("ask-number").max = number.max ?? "";
+    byId("ask-number").step = number.step ?? 1;
     byId("ask-number").value = number.value;
   }
+  byId("ask-number").onchange = async ({ target }) => {
+    if (number?.describe && target.validity.valid) byId("ask-text").textContent = await number.describe(Number(target.value));
+  };
+  byId("ask-fields").replaceChildren(...fields);
   error.hidden = true;
   return new Promise((resolve) => {
     const form = dialog.querySelector("form");
@@ -29,7 +37,7 @@ export function ask({ title, text, ok = "Do it", danger = false, number = null, 
     };
     form.onsubmit = async (event) => {
       event.preventDefault();
-      const answer = { why: byId("ask-why").value.trim(), number: Number(byId("ask-number").value) };
+      const answer = { why: byId("ask-why").value.trim(), number: Number(byId("ask-number").value), fields: Object.fromEntries([...byId("ask-fields").querySelectorAll("[name]")].map((one) => [one.name, one.value.trim()])) };
       if (!answer.why) {
         error.textContent = "Please say why: whoever reads the audit log will want to know.";
         error.hidden = false;
@@ -48,7 +56,8 @@ export function ask({ title, text, ok = "Do it", danger = false, number = null, 
     byId("ask-cancel").onclick = () => end(null);
     dialog.onclose = () => end(null);
     dialog.showModal();
-    byId(number ? "ask-number" : "ask-why").focus();
+    const first = number ? byId("ask-number") : byId("ask-fields").querySelector("[name]");
+    (first ?? byId("ask-why")).focus();
   });
 }
 

@@ -1,7 +1,8 @@
 // Flags: a switch, a percentage, a way to turn it off at once; every change has a reason.
 import { call } from "./api.js";
+import { unconfirmed } from "./back.js";
 import { ask, toast } from "./dialogs.js";
-import { element, number, ago } from "./show.js";
+import { element, number, ago, mayChange, replaceRows } from "./show.js";
 
 const path = (flag) => `/v1/flags/${encodeURIComponent(flag.name)}`;
 
@@ -11,7 +12,10 @@ function origin(flag) {
   if (flag.override) words.push(`changed by ${flag.override.who} ${ago(flag.override.when)}: ${flag.override.why}`);
   else words.push("as in the file");
   if (flag.owner) words.push(`owner ${flag.owner}`);
+  if (flag.expired) words.push("expired: decide what becomes of it");
   if (flag.stale) words.push("at 100 % for long: it can be removed");
+  const { on, off } = flag.evaluations;
+  words.push(on + off ? `asked ${number(on + off)} times here, ${number(on)} on` : "not asked here yet");
   return words.join("; ");
 }
 
@@ -26,8 +30,10 @@ async function whoIsAffected(flag, percentage) {
 
 async function decide(flag, question, refresh) {
   const done = await ask(question).catch((error) => toast(error.message));
-  if (done) toast(`${flag.name} is changed.`);
   await refresh(); // in any case: the switch must show what is true
+  if (!done) return;
+  const late = await unconfirmed().catch((error) => error.message);
+  toast(`${flag.name} is changed.${late && ` ${late}`}`);
 }
 
 function setSwitch(flag, enabled, refresh) {
@@ -40,10 +46,11 @@ function setSwitch(flag, enabled, refresh) {
 }
 
 async function setPercentage(flag, percentage, refresh) {
-  const affected = await whoIsAffected(flag, percentage);
+  const describe = async (to) => `From ${flag.rollout_percentage} % to ${to} %.${await whoIsAffected(flag, to)}`;
   return decide(flag, {
-    title: `${flag.name}: ${percentage} % of users`, text: `From ${flag.rollout_percentage} % to ${percentage} %.${affected}`, ok: "Set it",
-    perform: ({ why }) => call("PATCH", path(flag), { version: flag.version, rollout_percentage: percentage, why }),
+    title: `${flag.name}: percentage of users`, text: await describe(percentage), ok: "Set it",
+    number: { name: "Percentage", value: percentage, max: 100, step: "any", describe },
+    perform: ({ why, number: to }) => call("PATCH", path(flag), { version: flag.version, rollout_percentage: to, why }),
   }, refresh);
 }
 
@@ -51,9 +58,9 @@ function makeRow(flag, refresh) {
   const on = element("input", { type: "checkbox", role: "switch", class: "switch", "aria-label": `${flag.name} enabled`, checked: flag.enabled && !flag.killed });
   const slider = element("input", { type: "range", min: "0", max: "100", step: "1", value: String(flag.rollout_percentage), "aria-label": `Percentage of ${flag.name}` });
   const shown = element("output", {}, `${flag.rollout_percentage} %`);
-  const kill = element("button", { type: "button", class: "danger" }, flag.killed ? "Killed" : "Kill");
-  const reset = element("button", { type: "button", hidden: !flag.override && !flag.killed }, "Back to the file");
-  kill.disabled = flag.killed;
+  const kill = element("button", { type: "button", class: "danger change" }, flag.killed ? "Killed" : "Kill");
+  const reset = element("button", { type: "button", class: "change", hidden: !flag.override && !flag.killed }, "Back to the file");
+  for (const control of [on, slider, kill]) control.disabled = flag.killed || !mayChange(); // killed: until it is reset
   on.addEventListener("change", () => setSwitch(flag, on.checked, refresh));
   slider.addEventListener("input", () => { shown.textContent = `${slider.value} %`; });
   slider.addEventListener("change", () => setPercentage(flag, Number(slider.value), refresh));
@@ -71,7 +78,22 @@ function makeRow(flag, refresh) {
     element("div", { class: "buttons" }, reset, kill));
 }
 
-export function showFlags(flags, refresh) {
+const FILTER_FROM = 8;
+
+// `problem`: why the file is not in force; null: it is.
+export function showFlags(flags, problem, refresh) {
+  const list = document.getElementById("flag-list");
+  const filter = document.getElementById("flag-filter");
+  const place = document.getElementById("flags-problem");
   document.getElementById("no-flags").hidden = flags.length > 0;
-  document.getElementById("flag-list").replaceChildren(...flags.map((flag) => makeRow(flag, refresh)));
+  document.getElementById("flag-filter-label").hidden = flags.length < FILTER_FROM;
+  place.hidden = !problem;
+  place.textContent = problem ? `These are the flags of the last good file. ${problem}` : "";
+  const draw = () => {
+    if (list.querySelector("input[type=range]:active")) return; // somebody is pulling it, and decides then
+    const wanted = filter.value.trim().toLowerCase();
+    replaceRows(list, flags.filter((flag) => flag.name.toLowerCase().includes(wanted)).map((flag) => makeRow(flag, refresh)));
+  };
+  filter.oninput = draw;
+  draw();
 }

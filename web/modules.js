@@ -71,10 +71,11 @@ function makeCard(name, refresh) {
     facts: element("dl"),
     copy: element("div", { hidden: true }, element("progress", { max: "1", "aria-label": `Copy of ${name}` }), element("p", { class: "empty" })),
     canvas: element("canvas", { role: "img", "aria-label": `Changes a second and lag of ${name}, the last two minutes` }),
-    pause: element("button", { type: "button" }, "Pause"),
-    throttle: element("button", { type: "button" }, "Limit writes"),
-    verify: element("button", { type: "button" }, "Verify"),
+    pause: element("button", { type: "button", class: "change" }, "Pause"),
+    throttle: element("button", { type: "button", class: "change" }, "Limit writes"),
+    verify: element("button", { type: "button", class: "change" }, "Verify"),
     verified: element("p", { class: "empty" }),
+    differs: element("details", { hidden: true }, element("summary", {}, "What differs"), element("ul", { class: "lines" })),
   };
   parts.pause.addEventListener("click", () => {
     const action = parts.pause.textContent === "Pause" ? "pause" : "resume";
@@ -90,9 +91,24 @@ function makeCard(name, refresh) {
     title: `Verify ${name}`, text: "Compares every document with its rows, while both change.", ok: "Verify",
   }, refresh));
   card.append(element("div", { class: "head" }, element("h3", {}, name), parts.badge), parts.copy,
-    element("div", { class: "plot" }, parts.canvas), parts.facts, parts.verified,
+    element("div", { class: "plot" }, parts.canvas), parts.facts, parts.verified, parts.differs,
     element("p", { class: "buttons" }, parts.pause, parts.throttle, parts.verify));
+  parts.differs.addEventListener("toggle", () => { if (parts.differs.open) showDifferences(parts.differs).catch((error) => toast(error.message)); });
   return { card, parts, plot: null };
+}
+
+function differenceWords({ kind, path, sql, mongodb }) {
+  if (!path && kind === "missing") return "is not in MongoDB";
+  if (!path && kind === "extra") return "is in MongoDB, and has no row";
+  const sides = `PostgreSQL ${sql ?? "has none"}, MongoDB ${mongodb ?? "has none"}`;
+  return kind === "type_difference" ? `has another type: ${sides}` : sides;
+}
+
+// The first hundred of each module, as they were when they were found.
+async function showDifferences(details) {
+  const found = await Promise.all(JSON.parse(details.dataset.of).map((name) => call("GET", `/v1/modules/${encodeURIComponent(name)}/verify`)));
+  const lines = found.flatMap(({ last }) => last.differences ?? []).map((d) => element("li", {}, element("code", {}, `${d.collection} ${d.id} ${d.path}`), ` ${differenceWords(d)}`));
+  details.lastElementChild.replaceChildren(...lines);
 }
 
 function facts(pipeline) {
@@ -112,10 +128,20 @@ function facts(pipeline) {
 function verificationWords(module) {
   if (module.verifying.running) {
     const of = module.verifying.expected ? ` of about ${number(module.verifying.expected)}` : "";
-    return `Verifying ${module.verifying.collection}: ${module.verifying.stage}, ${number(module.verifying.done)}${of}`;
+    return `Verifying${module.verifying.collection && " "}${module.verifying.collection}: ${module.verifying.stage}, ${number(module.verifying.done)}${of}`;
   }
   return module.verifications.map((v) => v.outcome === "never" ? `${v.module}: never verified`
     : `${v.module}: ${v.outcome}, ${number(v.compared)} compared, ${number(v.different)} different, ${ago(v.finished)}`).join("; ");
+}
+
+// Closed again when there is a newer result.
+function offerDifferences(details, verifications) {
+  const different = verifications.filter((v) => v.outcome === "different");
+  const key = different.map((v) => v.finished).join();
+  details.hidden = different.length === 0;
+  if (details.dataset.key !== key) details.open = false;
+  details.dataset.key = key;
+  details.dataset.of = JSON.stringify(different.map((v) => v.module));
 }
 
 function showCopy(parts, pipeline) {
@@ -139,6 +165,7 @@ function update(entry, module) {
   parts.verify.disabled = module.verifying.running;
   parts.facts.replaceChildren(...facts(pipeline));
   parts.verified.textContent = verificationWords(module);
+  offerDifferences(parts.differs, module.verifications);
   showCopy(parts, pipeline);
   addPoint(entry.plot, pipeline);
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The demo: a live shop moves from PostgreSQL to MongoDB and is proven equal, in a few minutes.
+"""The demo: a live shop moves from PostgreSQL to MongoDB, in a few minutes.
 
 Starts a private PostgreSQL and a private SecantusDB (MongoDB-compatible) on free loopback ports in
 a temporary folder, loads the shop, lets a workload change it, runs `banyan run all` and `banyan
-verify` meanwhile, and says what came of it. On a terminal it goes on with `banyan serve`, says where
-its page is, and waits for Enter. Stops what it started; --keep leaves it running and says how to look
-at it and how to stop it. Exit code 0: everything was proven equal.
+verify` meanwhile. Then (serving.py) `banyan serve` takes over, and requests move from the shop's
+service on SQL to the one on MongoDB. On a terminal it says where the page is, and waits for Enter
+with the load running. Stops what it started; --keep leaves it running and says how to look at it and
+how to stop it; --small takes a tenth of the shop. Exit code 0: everything was proven equal, and every
+promise kept.
 """
 import argparse
 import json
@@ -17,7 +19,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,59 +31,37 @@ from psycopg.rows import dict_row  # noqa: E402
 from harness import process  # noqa: E402  (needs the path above)
 from harness.banyan import Banyan  # noqa: E402
 from harness.postgres import Database, Postgres  # noqa: E402
-from harness.process import HarnessError, end_group, wait_until  # noqa: E402
+from harness.process import HarnessError, end_group, free_port, wait_until  # noqa: E402
 from harness.secantus import Secantus  # noqa: E402
+from harness.shop import small_data, variables  # noqa: E402
+from serving import Serving  # noqa: E402
+from show import Follower, Promises, headline, say  # noqa: E402
 
 COLLECTIONS = ["categories", "products", "customers", "orders"]
 TABLES = ["categories", "products", "product_images", "customers", "addresses", "orders",
           "order_items", "payments"]
 RATE = 100  # transactions a second: what the target can follow with room to spare
-SNAPSHOT_SECONDS, VERIFY_SECONDS, LAG_SECONDS = 180, 180, 60
+SNAPSHOT_SECONDS, VERIFY_SECONDS, LAG_SECONDS = 600, 600, 60  # they only end what hangs
 LAG_PROBES = 25
 
 
-def say(text=""):
-    print(text, flush=True)
+class Size:
+    """How large the shop is, and what its workload and its traffic must know of that."""
 
-
-def headline(text):
-    say(f"\n== {text}")
-
-
-class Follower:
-    """Shows what a background command prints, as it comes."""
-
-    def __init__(self, running, prefix):
-        self._running, self._prefix = running, prefix
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
-
-    def _follow(self):
-        shown = 0
-        while True:
-            ending = self._stop.wait(0.2)
-            # A terminal's progress line is rewritten with carriage returns: here each is a line.
-            lines = re.split(r"[\r\n]+", self._running.err)
-            complete = lines if ending else lines[:-1]
-            for line in complete[shown:]:
-                if line.strip():
-                    say(f"{self._prefix} | {line}")
-            shown = len(complete)
-            if ending:
-                return
-
-    def close(self):
-        self._stop.set()
-        self._thread.join()
+    def __init__(self, small):
+        self.data = small_data() if small else (HERE / "data.sql").read_text()
+        self.workload = ["--products", 1000, "--spare", 200] if small else []
+        self.traffic = ["--products", 899, "--spare", 200] if small else []
 
 
 class Demo:
-    def __init__(self, keep):
-        self.keep = keep
+    def __init__(self, keep, small):
+        self.keep, self.size = keep, Size(small)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="banyan-demo-"))
         self.folder.chmod(0o755)
         self.postgres = self.mongo = self.shop = self.banyan = self.run = self.workload = None
+        self.serving, self.promises = None, Promises()
+        self.gateway, self._listen = (f"127.0.0.1:{free_port()}" for _ in range(2))
 
     # The parts
 
@@ -94,12 +73,13 @@ class Demo:
         self.shop = Database(self.postgres, "shop")
         say(f"source {self.shop.uri}")
         say(f"target {self.mongo.uri()}")
+        say(f"folder {self.folder}")
 
     def load(self):
         headline("the shop")
         start = time.monotonic()
-        for name in ("schema.sql", "data.sql"):
-            self.shop.execute((HERE / name).read_text())
+        self.shop.execute((HERE / "schema.sql").read_text())
+        self.shop.execute(self.size.data)
         counts = {table: self.shop.execute(f"SELECT count(*) FROM {table}")[0][0]
                   for table in TABLES}
         say(", ".join(f"{count:,} {table}" for table, count in counts.items()))
@@ -110,7 +90,8 @@ class Demo:
         with open(self.folder / "workload.json", "wb") as out, \
                 open(self.folder / "workload.log", "wb") as log:
             self.workload = process.start(
-                [sys.executable, HERE / "workload.py", "--uri", self.shop.uri, "--rate", RATE],
+                [sys.executable, HERE / "workload.py", "--uri", self.shop.uri, "--rate", RATE,
+                 *self.size.workload],
                 death_signal=None if self.keep else "TERM", stdout=out, stderr=log)
 
     def start_run(self):
@@ -118,6 +99,8 @@ class Demo:
         headline("banyan run all")
         self.banyan = Banyan(self.folder / "banyan", (HERE / "banyan.yml").read_text(),
                              outlives=self.keep)
+        shutil.copy(HERE / "feature-flags.yml", self.banyan.folder)
+        self.serving = Serving(self, self.promises)
         self.run = self.banyan.start("run", "all", env=self.environment())
         follower, start = Follower(self.run, "run"), time.monotonic()
         try:
@@ -127,8 +110,8 @@ class Demo:
         say(f"copied and caught up after {time.monotonic() - start:.1f} s, and streaming")
 
     def environment(self):
-        return {"SHOP_SOURCE": self.shop.uri, "SHOP_TARGET": self.mongo.uri(),
-                "SHOP_LISTEN": "127.0.0.1:0"}
+        return variables(self.shop.uri, self.mongo.uri(), self.serving.legacy.url,
+                         self.serving.documents.url, self.gateway, self._listen)
 
     def _caught_up(self):
         if not self.run.is_running():
@@ -201,7 +184,7 @@ class Demo:
             document = client.shop.orders.find_one({"_id": order})
         say(json_util.dumps(document, indent=2, ensure_ascii=False))
 
-    def summary(self, code, lags, work):
+    def summary(self, lags, work):
         headline("summary")
         with self.mongo.client() as client:
             counts = {name: client.shop[name].count_documents({}) for name in COLLECTIONS}
@@ -214,43 +197,54 @@ class Demo:
         done = self.banyan.run("status", "all", env=self.environment())
         say("status")
         say("\n".join("    " + line for line in done.out.splitlines()))
-        say("verification   " + ("every document equals its rows" if code == 0 else
-                                 f"exit code {code}"))
+        if self.keep:
+            self.serving.count()
+        else:
+            self.serving.finish()
+        say(self.promises.count())
+
+    def take_over(self):
+        """From `banyan run` to `banyan serve`."""
+        stopped = self.run.stop()
+        self.promises.check(stopped.code == 0, "banyan run, asked to stop, ended with exit code 0")
+        self.serving.play()
 
     def show_page(self):
-        """The daemon goes on where the run stopped, the workload still changes the shop."""
-        shutil.copy(HERE / "feature-flags.yml", self.banyan.folder)
-        daemon = self.banyan.start("serve", env=self.environment())
-        address = daemon.wait_for(r"serving address=(\S+)", 30).group(1)
-        headline(f"banyan serve: http://{address}/ with the workload still running")
-        input("Press Enter to end: ")
-        daemon.stop()
+        self.serving.leave_nice()
+        headline(f"banyan serve: http://{self.serving.address}/ with traffic and workload still running")
+        say("Press Enter to end: ")
+        sys.stdin.readline()  # or the end of an input that is no terminal
 
     # Ends
 
     def leave_running(self):
         stop = self.folder / "stop"
-        groups = [p.pid for p in (self.workload, self.run.process) if p.poll() is None]
+        clients, services = self.serving.processes()
         servers = [self.mongo.process.pid, self.postgres.process.pid]
         stop.write_text(
             "#!/bin/sh\n# Ends the demo and removes its folder.\n"
-            + "".join(f"kill -TERM {pid}\n" for pid in groups) + "sleep 2\n"
+            + "".join(f"kill -TERM {pid}\n" for pid in [self.workload.pid, *clients]) + "sleep 5\n"
+            + "".join(f"kill -TERM {pid}\n" for pid in services)
             + "".join(f"kill -INT {pid}\n" for pid in servers) + "sleep 2\n"
             + f"rm -rf {self.folder}\n")
         stop.chmod(0o755)
-        variables = " ".join(f"{name}='{value}'" for name, value in self.environment().items())
+        exports = " ".join(f"{name}='{value}'" for name, value in self.environment().items())
         headline("left running")
         say(f"rows        psql '{self.shop.uri}'")
         say(f"documents   .venv/bin/python -c \"import pymongo; print(pymongo.MongoClient("
             f"'{self.mongo.uri()}').shop.orders.find_one())\"")
         say(f"            (any MongoDB client works: {self.mongo.uri()})")
-        say(f"banyan      cd {self.banyan.folder}; export {variables}; {self.banyan.binary} status all")
-        say(f"logs        {self.banyan.folder}/*.err, {self.folder}/workload.log")
+        say(f"banyan      cd {self.banyan.folder}; export {exports}; {self.banyan.binary} status all")
+        say(f"gateway     curl -i -H 'X-User-Id: user-1' http://{self.gateway}/api/orders/1")
+        say(f"page        http://{self.serving.address}/")
+        say(f"logs        {self.banyan.folder}/*.err, {self.folder}/*.log")
         say(f"stop        {stop}")
 
     def remove(self):
         """Whatever was started ends, in the order of the flow."""
         end_group(self.workload)
+        if self.serving:
+            self.serving.remove()
         if self.banyan:
             self.banyan.close()
         if self.mongo:
@@ -264,37 +258,41 @@ class Demo:
         self.load()
         self.start_workload()
         self.start_run()
-        code = self.verify()
+        self.promises.check(self.verify() == 0, "every document equals its rows, while they change")
         headline("lag, with the workload going on")
         lags = self.measure_lag(LAG_PROBES)
         say(f"{len(lags)} changes followed into MongoDB")
-        watched = sys.stdout.isatty() and not self.keep
-        work = None if self.keep or watched else self.stop_workload()
-        self.summary(code, lags, work)
+        self.take_over()
+        if self.keep:
+            self.serving.leave_nice()
+        elif sys.stdout.isatty():
+            self.show_page()
+        work = None if self.keep else self.stop_workload()
         self.show_order()
+        self.summary(lags, work)
         if self.keep:
             self.leave_running()
-            return code == 0
-        stopped = self.run.stop()
-        headline(f"banyan run, asked to stop, ended with exit code {stopped.code}")
-        if watched:
-            self.show_page()
-        return code == 0 and stopped.code == 0
+        return self.promises.kept
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", action="store_true", help="leave everything running")
-    demo, start, done = Demo(parser.parse_args().keep), time.monotonic(), False
+    parser.add_argument("--small", action="store_true", help="a tenth of the shop")
+    arguments, start, done = parser.parse_args(), time.monotonic(), False
+    demo = Demo(arguments.keep, arguments.small)
     try:
-        equal = demo.play()
+        kept = demo.play()
         done = True
     except (HarnessError, subprocess.SubprocessError, AssertionError) as error:
         sys.exit(f"demo failed: {error}")
+    except KeyboardInterrupt:
+        sys.exit("demo ended")
     finally:
         if not (done and demo.keep):
             demo.remove()
-    say(f"\n{'proven equal' if equal else 'NOT proven equal'}, {time.monotonic() - start:.0f} s in all")
-    sys.exit(0 if equal else 1)
+    say(f"\n{'every promise kept' if kept else 'NOT every promise kept'}, {time.monotonic() - start:.0f} s in all")
+    sys.exit(0 if kept else 1)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """A live workload on the shop: orders, payments, prices, moves, key changes, deletes.
 
-workload.py --uri postgresql://.../shop [--rate 100] [--seconds 60] [--seed 1]
+workload.py --uri postgresql://.../shop [--rate 100] [--seconds 60] [--seed 1] [--spare 2000]
+            [--products 10000]
 
 Runs until --seconds have passed or SIGTERM or SIGINT, then prints what it did as one line of JSON.
 The same seed makes the same decisions on the same data. A transaction in twenty is rolled back.
+Customers and orders up to --spare are changed, but neither deleted nor renumbered, so that readers
+have something that is sure to be there.
 """
 import argparse
 import collections
@@ -30,9 +33,9 @@ class Workload:
     }
     ROLLED_BACK = 0.05
 
-    def __init__(self, uri, seed):
+    def __init__(self, uri, seed, spare, products):
         self.random = random.Random(seed)
-        self.uri = uri
+        self.uri, self.spare, self.products = uri, spare, products
         self.done = collections.Counter()
         self.rows = 0
         self.longest_us = 0
@@ -48,7 +51,7 @@ class Workload:
 
     def _product(self, cursor):
         # Most business is with few products.
-        last = 1 + int(10000 * self.random.random() ** 2)
+        last = 1 + int(self.products * self.random.random() ** 2)
         cursor.execute(
             "SELECT id, unit_price FROM products WHERE id >= %s ORDER BY id LIMIT 1", [last])
         return cursor.fetchone()
@@ -137,19 +140,22 @@ class Workload:
                   [self.random.randint(1, 999), self.random.randint(21, 300)])
 
     def delete_order(self, cursor):
-        self._run(cursor, "DELETE FROM orders WHERE id = %s", [self._id(cursor, "orders")])
+        self._run(cursor, "DELETE FROM orders WHERE id = %s AND id > %s",
+                  [self._id(cursor, "orders"), self.spare])
 
     def delete_customer(self, cursor):
         # Addresses, orders, their items and payments go with it.
-        self._run(cursor, "DELETE FROM customers WHERE id = %s", [self._id(cursor, "customers")])
+        self._run(cursor, "DELETE FROM customers c WHERE id = %(id)s AND id > %(spare)s AND NOT EXISTS"
+                  " (SELECT FROM orders WHERE customer_id = c.id AND id <= %(spare)s)",
+                  {"id": self._id(cursor, "customers"), "spare": self.spare})
 
     def renumber_order(self, cursor):
         self._run(cursor, "UPDATE orders SET id = nextval(pg_get_serial_sequence('orders', 'id'))"
-                  " WHERE id = %s", [self._id(cursor, "orders")])
+                  " WHERE id = %s AND id > %s", [self._id(cursor, "orders"), self.spare])
 
     def renumber_product(self, cursor):
         self._run(cursor, "UPDATE products SET id = nextval(pg_get_serial_sequence('products',"
-                  " 'id')) WHERE id = %s", [self.random.randint(9000, 10000)])
+                  " 'id')) WHERE id = %s", [self.random.randint(self.products * 9 // 10, self.products)])
 
     # The loop
 
@@ -181,11 +187,13 @@ def main():
     parser.add_argument("--rate", type=float, default=100, help="transactions a second")
     parser.add_argument("--seconds", type=float, default=0, help="0: until stopped")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--spare", type=int, default=2000, help="ids that stay")
+    parser.add_argument("--products", type=int, default=10000, help="how many data.sql has made")
     arguments = parser.parse_args()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    workload = Workload(arguments.uri, arguments.seed)
+    workload = Workload(arguments.uri, arguments.seed, arguments.spare, arguments.products)
     seconds = workload.run(arguments.rate, arguments.seconds, stop)
     total = sum(workload.done.values())
     print(json.dumps({

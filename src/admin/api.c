@@ -7,11 +7,15 @@
 #include <string.h>
 
 struct http_route *api_routes_new(struct service *s, bool ofrep_only, size_t *ret_count) {
-    const struct api_routes *const groups[] = {
-        &ofrep_routes,      &api_health_routes, &api_status_routes,  &api_module_routes,
-        &api_parked_routes, &api_flag_routes,   &api_routing_routes, &api_instance_routes,
-        &api_rollup_routes, &api_audit_routes,  &page_routes};
-    size_t group_count = ofrep_only ? 2 : sizeof groups / sizeof *groups;
+    static const struct api_routes *const admin[] = {
+        &ofrep_routes,      &api_health_routes, &api_status_routes,    &api_module_routes,
+        &api_parked_routes, &api_flag_routes,   &api_routing_routes,   &api_instance_routes,
+        &api_rollup_routes, &api_edge_routes,   &api_operation_routes, &api_divergence_routes,
+        &api_report_routes, &api_audit_routes,  &page_routes};
+    static const struct api_routes *const ofrep[] = {&ofrep_routes, &api_health_routes,
+                                                     &api_granted_routes};
+    const struct api_routes *const *groups = ofrep_only ? ofrep : admin;
+    size_t group_count = ofrep_only ? sizeof ofrep / sizeof *ofrep : sizeof admin / sizeof *admin;
     struct http_route *all = mem_zalloc(HTTP_ROUTES_MAX, sizeof *all);
     size_t n = 0;
     for (size_t g = 0; g < group_count; g++)
@@ -32,17 +36,40 @@ const char *api_text(const struct http_request *r, struct span s) {
 
 bool api_read_change(const struct http_request *r, struct http_response *a,
                      struct api_change *ret) {
-    struct span why;
     if (!http_json_body(r, a, &ret->body))
         return false;
     const struct json_node *given = json_member(&ret->body, json_root(&ret->body), "why");
-    if (!json_string(&ret->body, given, ret->why, sizeof ret->why - 1, &why) || why.len == 0) {
+    if (!json_copy(&ret->body, given, ret->why, sizeof ret->why) || !ret->why[0]) {
         http_error(a, 400, "why_missing", "a change needs a reason of at most 1000 bytes",
                    "send {\"why\": \"...\"}; it is kept in the audit log");
         return false;
     }
-    memmove(ret->why, why.ptr, why.len);
-    ret->why[why.len] = 0;
+    return true;
+}
+
+static bool is_one_of(const char *names, const char *name) {
+    size_t len = strlen(name);
+    for (const char *at = names; len && *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+        if (n == len && memcmp(at, name, len) == 0)
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+bool api_knows_members(const struct api_change *c, struct http_response *a, const char *names) {
+    const struct json_doc *d = &c->body;
+    const struct json_node *root = json_root(d);
+    for (const struct json_node *n = json_first(d, root); n; n = json_next(d, root, n)) {
+        char name[64] = "", words[200];
+        if (json_is(d, n, "why") || (json_copy(d, n, name, sizeof name) && is_one_of(names, name)))
+            continue;
+        (void)snprintf(words, sizeof words, "'%s' is not known here; known are why %s", name,
+                       names);
+        http_error(a, 400, "unknown_member", words, NULL);
+        return false;
+    }
     return true;
 }
 

@@ -5,14 +5,13 @@
 #include "admin/show.h"
 #include "base/clock.h"
 #include "flagfile/overrides.h"
+#include "flagfile/show.h"
 #include "flags/compile.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define STALE_US (INT64_C(14) * 24 * 3600 * 1000000)
 
 /* ---- one flag ---- */
 
@@ -72,7 +71,7 @@ static void show_flag(const struct shown *shown, const struct flags_flag *flag,
     json_out_span(j, "owner", flag->owner.len ? flag->owner : (struct span){0});
     json_out_span(j, "module", flag->module.len ? flag->module : (struct span){0});
     json_out_bool(j, "expired", flagfile_expired(flag, clock_wall_us()));
-    json_out_bool(j, "stale", full_since && clock_wall_us() - full_since > STALE_US);
+    json_out_bool(j, "stale", flagfile_is_stale(full_since, clock_wall_us()));
     show_evaluations(j, shown->set, flag->name);
     json_out_close(j, '}');
 }
@@ -148,31 +147,39 @@ static void make_change(const struct http_request *r, struct http_response *a, s
         answer_failure(a, rc, &err);
     } else if (conflict) {
         char words[100];
-        (void)snprintf(words, sizeof words, "the flag has version %lld by now", (long long)version);
+        (void)snprintf(words, sizeof words,
+                       "the flag was changed meanwhile: it has version %lld by now",
+                       (long long)version);
         http_error(a, 409, "version", words, "look at it again, then send that version");
     } else if (!show(s, change->name, a)) {
         no_such_flag(a);
     }
 }
 
-/* The members that are not the request's own. */
-static void changes_of(const struct api_change *c, struct buf *out) {
+/* The members that are not the request's own. False: the response has become the error. */
+static bool changes_of(const struct api_change *c, struct http_response *a, struct buf *out) {
     const struct json_doc *d = &c->body;
     struct json_out j;
     json_out_begin(&j, out);
     json_out_open(&j, NULL, '{');
     for (const struct json_node *n = json_first(d, json_root(d)); n;
          n = json_next(d, json_root(d), n)) {
-        char name[256];
-        struct span text;
-        if (json_is(d, n, "why") || json_is(d, n, "version") ||
-            !json_string(d, n, name, sizeof name - 1, &text))
+        char name[64]; /* longer than each key that there is */
+        if (json_is(d, n, "why") || json_is(d, n, "version"))
             continue;
-        memmove(name, text.ptr, text.len);
-        name[text.len] = 0;
+        if (!json_copy(d, n, name, sizeof name)) {
+            http_error(a, 400, "bad_value", "a name in the body is none of a flag's keys", NULL);
+            return false;
+        }
+        if (json_value(n)->type == JSON_NULL) {
+            http_error(a, 400, "bad_value", "null is no value of a flag's key",
+                       "POST .../reset goes back to what the file says");
+            return false;
+        }
         json_out_raw(&j, name, json_raw(d, json_value(n)));
     }
     json_out_close(&j, '}');
+    return true;
 }
 
 static void patch(const struct http_request *r, struct http_response *a, void *context) {
@@ -188,7 +195,8 @@ static void patch(const struct http_request *r, struct http_response *a, void *c
                    "send the version that GET gave: nobody's change is lost then");
         return;
     }
-    changes_of(&c, &changes);
+    if (!changes_of(&c, a, &changes))
+        return;
     struct snapshot_change change = {
         .action = SNAPSHOT_SET, .json = buf_span(&changes), .version = version};
     make_change(r, a, context, &change, c.why);
@@ -198,7 +206,7 @@ static void post(const struct http_request *r, struct http_response *a, void *co
                  enum snapshot_action action) {
     struct api_change c;
     struct snapshot_change change = {.action = action, .version = -1};
-    if (api_read_change(r, a, &c))
+    if (api_read_change(r, a, &c) && api_knows_members(&c, a, ""))
         make_change(r, a, context, &change, c.why);
 }
 

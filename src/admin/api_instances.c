@@ -1,6 +1,7 @@
-/* The daemons that share flags through Redis. */
+/* Who else uses our flags: daemons that share them through Redis, and edges. */
 #include "admin/api.h"
 
+#include "admin/edges.h"
 #include "admin/redis.h"
 
 static void get(const struct http_request *r, struct http_response *a, void *context) {
@@ -17,6 +18,7 @@ static void get(const struct http_request *r, struct http_response *a, void *con
         rc = redis_exchange(s->redis, &err);
     if (s->redis && rc == 0)
         rc = redis_show_instances(s->redis, &j, "instances", &err);
+    edges_show(s->edges, &j, "edges");
     bool is_away = s->redis && redis_away_since(s->redis, why) > 0;
     json_out_text(&j, "problem", rc < 0 ? err.text : is_away ? why : NULL);
     json_out_close(&j, '}');

@@ -55,7 +55,7 @@ static void set_paused(const struct http_request *r, struct http_response *a, vo
     struct err err = {0};
     struct api_change change;
     struct module *m = api_module(context, r, a);
-    if (!m || !api_read_change(r, a, &change))
+    if (!m || !api_read_change(r, a, &change) || !api_knows_members(&change, a, ""))
         return;
     if ((paused ? module_pause(m, &err) : module_resume(m, &err)) < 0) {
         http_error_from(a, &err);
@@ -83,6 +83,7 @@ static void post_throttle(const struct http_request *r, struct http_response *a,
     char after[64];
     struct module *m = api_module(context, r, a);
     if (!m || !api_read_change(r, a, &change) ||
+        !api_knows_members(&change, a, "writes_per_second") ||
         !api_read_int(&change, a, "writes_per_second", -1, LIMIT_MAX, &limit, &there))
         return;
     if (!there) {
@@ -107,7 +108,7 @@ static void post_verify(const struct http_request *r, struct http_response *a, v
     int64_t sample = 0;
     bool there;
     struct module *m = api_module(context, r, a);
-    if (!m || !api_read_change(r, a, &change) ||
+    if (!m || !api_read_change(r, a, &change) || !api_knows_members(&change, a, "sample") ||
         !api_read_int(&change, a, "sample", 1, INT64_MAX, &sample, &there))
         return;
     if (module_verify(m, api_text(r, r->parameter[0]), sample, &err) < 0) {

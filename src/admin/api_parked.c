@@ -89,7 +89,7 @@ static void change(const struct http_request *r, struct http_response *a, const 
     bool found = false;
     char subject[64];
     int64_t id = strtoll(api_text(r, r->parameter[0]), NULL, 10);
-    if (!api_read_change(r, a, &c))
+    if (!api_read_change(r, a, &c) || !api_knows_members(&c, a, ""))
         return;
     int rc = state_parked_get(s->state, id, &p, &found, &err);
     if (rc == 0 && !found)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* False: the response has become the error. */
-static bool take(const struct service *s, struct picture *p, struct http_response *a) {
+static bool take(struct service *s, struct picture *p, struct http_response *a) {
     struct err err = {0};
     if (picture_take(s, p, &err) == 0)
         return true;
@@ -18,9 +18,10 @@ static bool take(const struct service *s, struct picture *p, struct http_respons
 }
 
 static void get_status(const struct http_request *r, struct http_response *a, void *context) {
+    struct err err = {0};
     (void)r;
-    if (!service_show_status(context, &a->body))
-        a->status = 500;
+    if (service_show_status(context, &a->body, &err) < 0)
+        http_error_from(a, &err);
 }
 
 static void get_health(const struct http_request *r, struct http_response *a, void *context) {
@@ -39,7 +40,7 @@ static void get_health(const struct http_request *r, struct http_response *a, vo
 }
 
 static void get_metrics(const struct http_request *r, struct http_response *a, void *context) {
-    const struct service *s = context;
+    struct service *s = context;
     struct picture p;
     enum obs_format format = obs_format_accepted(api_text(r, http_header(r, "accept")));
     if (!take(s, &p, a))
@@ -63,10 +64,22 @@ static void get_alerts(const struct http_request *r, struct http_response *a, vo
     json_out_end(&j);
 }
 
+/* What the page may offer. */
+static void get_session(const struct http_request *r, struct http_response *a, void *context) {
+    struct json_out j;
+    (void)context;
+    json_out_begin(&j, &a->body);
+    json_out_open(&j, NULL, '{');
+    json_out_text(&j, "role", http_role_name(r->role));
+    json_out_text(&j, "who", r->who);
+    json_out_close(&j, '}');
+    json_out_end(&j);
+}
+
 static void get_events(const struct http_request *r, struct http_response *a, void *context) {
     (void)r;
     (void)context;
-    http_stream(a, SERVICE_EVENTS);
+    http_stream(a, SERVICE_EVENTS, (struct http_lost){"reset", "{}"});
 }
 
 static const struct http_route routes[] = {
@@ -74,6 +87,7 @@ static const struct http_route routes[] = {
     {"GET", "/metrics", HTTP_VIEWER, get_metrics, NULL, HTTP_SLOW},
     {"GET", "/v1/alerts", HTTP_VIEWER, get_alerts, NULL, HTTP_SLOW},
     {"GET", "/v1/events", HTTP_VIEWER, get_events, NULL, 0},
+    {"GET", "/v1/session", HTTP_VIEWER, get_session, NULL, 0},
     {"POST", "/v1/login", HTTP_ANYONE, http_login, NULL, 0},
     {"POST", "/v1/logout", HTTP_ANYONE, http_logout, NULL, 0},
 };

@@ -22,10 +22,10 @@ static double seconds(struct timeval t) {
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
-static void collect_process(const struct picture *p, struct obs_page *page) {
+void collect_process(int64_t started_us, struct obs_page *page) {
     struct rusage usage;
     obs_sample(page, METRIC_BUILD_INFO, 1, BANYAN_VERSION);
-    obs_sample(page, METRIC_PROCESS_START, (double)p->started_us / 1e6);
+    obs_sample(page, METRIC_PROCESS_START, (double)started_us / 1e6);
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         obs_sample(page, METRIC_PROCESS_CPU, seconds(usage.ru_utime) + seconds(usage.ru_stime));
     obs_sample(page, METRIC_PROCESS_RESIDENT, status_kb("VmRSS:") * 1024);
@@ -111,7 +111,7 @@ static void collect_module(const struct picture *p, const struct picture_module 
 }
 
 void collect_picture(const struct picture *p, struct obs_page *page) {
-    collect_process(p, page);
+    collect_process(p->started_us, page);
     for (size_t i = 0; i < p->module_count; i++)
         collect_module(p, &p->modules[i], page);
     for (size_t i = 0; i < p->verification_count; i++) {

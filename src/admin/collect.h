@@ -5,7 +5,10 @@
 #include "admin/picture.h"
 #include "obs/metrics.h"
 
-/* Adds the samples to `page`. Reads /proc for the process itself. */
+/* The process itself, by /proc; started_us is wall clock. */
+void collect_process(int64_t started_us, struct obs_page *page);
+
+/* Adds the samples to `page`, those of the process too. */
 void collect_picture(const struct picture *p, struct obs_page *page);
 
 #endif

@@ -1,11 +1,14 @@
 #include "admin/daemon.h"
 
+#include "admin/edges.h"
 #include "admin/flagstore.h"
 #include "admin/listeners.h"
 #include "admin/notify.h"
+#include "admin/operationstore.h"
 #include "admin/redis.h"
 #include "admin/reload.h"
 #include "admin/routestore.h"
+#include "admin/shadow.h"
 #include "admin/watch.h"
 #include "base/clock.h"
 #include "base/json_write.h"
@@ -35,13 +38,7 @@ struct service_loop {
 /* ---- modules ---- */
 
 static void on_changed(void *context, const char *module) {
-    struct json_out j;
-    _cleanup_(buf_release) struct buf out = {.max = 4096};
-    json_out_begin(&j, &out);
-    json_out_open(&j, NULL, '{');
-    json_out_text(&j, "module", module);
-    json_out_close(&j, '}');
-    service_publish(context, "module", buf_span(&out));
+    service_publish_module(context, "module", module);
 }
 
 static int start_module(struct service *s, const char *name, struct err *err) {
@@ -49,6 +46,7 @@ static int start_module(struct service *s, const char *name, struct err *err) {
                                    .state = s->state,
                                    .state_path = s->options->state_path,
                                    .name = name,
+                                   .watermark = routestore_watermark(s->routestore),
                                    .changed = on_changed,
                                    .context = s};
     int rc = module_start(&config, &s->modules[s->module_count], err);
@@ -107,7 +105,7 @@ static void publish_status(struct service_loop *loop) {
     struct err ignored;
     int64_t parked = 0;
     http_server_counts(s->http, &counts);
-    if (counts.streams == 0 || !service_show_status(s, &out))
+    if (counts.streams == 0 || service_show_status(s, &out, &ignored) < 0)
         return;
     service_publish(s, "status", buf_span(&out));
     if (state_parked_count(s->state, NULL, &parked, &ignored) == 0 && parked != loop->parked) {
@@ -127,6 +125,7 @@ static void loop_until_stopped(struct service_loop *loop) {
             reload_now(loop->service);
         flagstore_poll(loop->service->flagstore);
         routestore_poll(loop->service->routestore, now);
+        edges_poll(loop->service->edges, now);
         watch_tick(loop->service->watch, now);
         if (now >= loop->next_watchdog) {
             loop->next_watchdog = now + WATCHDOG_EVERY_US;
@@ -162,7 +161,13 @@ static int start_parts(struct service *s, struct parts *p, struct err *err) {
     if (rc == 0)
         rc = watch_start(s, &s->watch, err);
     if (rc == 0)
+        rc = shadow_start(s, err);
+    if (rc == 0)
         rc = routestore_start(s, &s->routestore, err);
+    if (rc == 0)
+        rc = operationstore_start(s, err);
+    if (rc == 0)
+        rc = edges_start(s, &s->edges, err);
     if (rc == 0)
         rc = listeners_start(s, &p->listeners, err);
     if (rc < 0)
@@ -175,11 +180,15 @@ static int start_parts(struct service *s, struct parts *p, struct err *err) {
 static void end_parts(struct service *s, struct parts *p) {
     end_modules(s);
     log_listen(NULL, NULL);
+    shadow_end(s);
     watch_flush(s->watch);
     listeners_stop(s, p->listeners);
+    operationstore_stop(s);
+    shadow_stop(s);
     slots_stop(s->slots);
     watch_stop(s->watch);
     redis_stop(s->redis);
+    edges_stop(s->edges);
     routestore_stop(s->routestore);
     flagstore_stop(s->flagstore);
     for (size_t i = 0; i < s->module_count; i++)
@@ -215,10 +224,14 @@ static int serve(struct service *s, struct err *err) {
 int daemon_run(const struct conf *conf, const struct daemon_options *options, struct err *err) {
     struct service s = {.conf = conf, .options = options, .started_us = clock_wall_us()};
     flagset_holder_init(&s.flags);
+    pthread_mutex_init(&s.shadow_lock, NULL);
+    pthread_mutex_init(&s.problem_lock, NULL);
     int rc = state_open(options->state_path, &s.state, err);
     if (rc == 0)
         rc = serve(&s, err);
     state_free(s.state);
     flagset_holder_release(&s.flags);
+    pthread_mutex_destroy(&s.shadow_lock);
+    pthread_mutex_destroy(&s.problem_lock);
     return rc;
 }

@@ -5,8 +5,10 @@
 #include "base/json_write.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "flagfile/show.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +27,7 @@ struct flagstore {
     pthread_mutex_t lock; /* all below */
     struct snapshot *snapshot;
     struct seen file, blob;
+    int64_t loaded, refused, changes;
 };
 
 static struct seen look(const char *path) {
@@ -74,12 +77,17 @@ static int refresh(struct flagstore *store, struct err *err) {
     snapshot_free(store->snapshot);
     store->snapshot = fresh;
     store->blob = look(store->blob_path);
-    if (news)
+    if (news) {
+        store->changes++;
         tell(store);
+    }
     return 0;
 }
 
-static void say(const struct flagstore *store, int rc, const struct err *err) {
+/* A file that was read, and how that went. With the lock held. */
+static void say(struct flagstore *store, int rc, const struct err *err) {
+    bool good = rc >= 0 && !store->snapshot->bad.code;
+    (*(good ? &store->loaded : &store->refused))++;
     if (rc < 0)
         log_event(LOG_ERROR, "flags_refused", LOG_STR("reason", err->text));
     else if (store->snapshot->bad.code)
@@ -99,6 +107,13 @@ void flagstore_poll(struct flagstore *store) {
         if (file_changed || rc < 0)
             say(store, rc, &err);
     }
+    pthread_mutex_unlock(&store->lock);
+}
+
+void flagstore_problem(struct flagstore *store, char text[ERR_TEXT_MAX]) {
+    pthread_mutex_lock(&store->lock);
+    const struct err *bad = &store->snapshot->bad;
+    (void)snprintf(text, ERR_TEXT_MAX, "%s", bad->code ? bad->text : "");
     pthread_mutex_unlock(&store->lock);
 }
 
@@ -148,6 +163,35 @@ int flagstore_change(struct flagstore *store, const struct snapshot_change *chan
     if (rc < 0 || *ret_conflict || !s->redis || alone || redis_exchange(s->redis, &why) < 0)
         return rc;
     return check_still_ours(s, change, ret_version, ret_conflict, err);
+}
+
+static void sample_kinds(const struct flagstore *store, struct obs_page *page) {
+    const struct snapshot *s = store->snapshot;
+    struct err ignored;
+    int64_t stale = 0;
+    size_t enabled = 0, disabled = 0, killed = 0, overridden = 0;
+    for (size_t i = 0; i < s->model.flag_count; i++) {
+        const struct flags_flag *f = &s->model.flags[i];
+        (*(f->killed ? &killed : f->enabled ? &enabled : &disabled))++;
+    }
+    for (size_t i = 0; i < s->change_count; i++)
+        overridden += s->changes[i].changes && !s->changes[i].killed;
+    obs_sample(page, METRIC_FLAGS, (double)enabled, "enabled");
+    obs_sample(page, METRIC_FLAGS, (double)disabled, "disabled");
+    obs_sample(page, METRIC_FLAGS, (double)killed, "killed");
+    obs_sample(page, METRIC_FLAGS, (double)overridden, "overridden");
+    if (state_flags_full_count(store->service->state, clock_wall_us() - FLAGFILE_STALE_US, &stale,
+                               &ignored) == 0)
+        obs_sample(page, METRIC_FLAGS, (double)stale, "stale");
+}
+
+void flagstore_sample(struct flagstore *store, struct obs_page *page) {
+    pthread_mutex_lock(&store->lock);
+    sample_kinds(store, page);
+    obs_sample(page, METRIC_FLAGS_CHANGES, (double)store->changes);
+    obs_sample(page, METRIC_FLAGS_LOADS, (double)store->loaded, "loaded");
+    obs_sample(page, METRIC_FLAGS_LOADS, (double)store->refused, "refused");
+    pthread_mutex_unlock(&store->lock);
 }
 
 const struct snapshot *flagstore_begin(struct flagstore *store) {

@@ -19,6 +19,8 @@ void flagstore_stop(struct flagstore *store); /* NULL is fine */
 
 /* Looks whether the file or the blob changed; a bad file is logged, and the flags before stay. */
 void flagstore_poll(struct flagstore *store);
+/* What is wrong with the file, while the last good one is in use; "": nothing. Any thread. */
+void flagstore_problem(struct flagstore *store, char text[ERR_TEXT_MAX]);
 /* Reads everything again, whatever changed. */
 int flagstore_refresh(struct flagstore *store, struct err *err) must_check;
 
@@ -29,5 +31,7 @@ int flagstore_change(struct flagstore *store, const struct snapshot_change *chan
 /* The snapshot in use, while the lock is held by begin. Never NULL. */
 const struct snapshot *flagstore_begin(struct flagstore *store);
 void flagstore_end(struct flagstore *store);
+
+void flagstore_sample(struct flagstore *store, struct obs_page *page);
 
 #endif

@@ -86,6 +86,37 @@ static void check_gateway(const struct gateway_view *g, struct health_report *r)
         issue(r, HEALTH_BAD, "gateway", "runs as it was configured before: %s", g->error);
 }
 
+/* Away alone is a matter of its machine; what counts here is that it goes on with something else
+ * than what holds. */
+static void check_edge(const struct edge_view *e, int64_t now_us, struct health_report *r) {
+    double age = (double)(now_us - e->seen_us) / 1e6;
+    if (e->away && e->confirmed)
+        issue(r, HEALTH_WARN, "edges", "%s was last heard of %.0f s ago; it uses what holds",
+              e->name, age);
+    else if (e->away)
+        issue(r, HEALTH_BAD, "edges",
+              "%s was last heard of %.0f s ago and has not confirmed what holds since; its nginx "
+              "goes on with what it had (gone for good: banyan edges forget %s)",
+              e->name, age, e->name);
+    else if (!e->nginx)
+        issue(r, HEALTH_BAD, "edges", "nginx does not run on %s: %s", e->name, e->problem);
+    else if (e->problem[0])
+        issue(r, HEALTH_BAD, "edges", "%s: %s", e->name, e->problem);
+    if (!e->same_routes)
+        issue(r, HEALTH_WARN, "edges",
+              "%s has other modules or routes than we: its samples are not compared", e->name);
+}
+
+/* What runs is not what the files say: it was good, and stays, but somebody believes otherwise. */
+static void check_files(const struct picture *p, struct health_report *r) {
+    if (p->configuration_problem[0])
+        issue(r, HEALTH_WARN, "configuration", "as it was before, the file is refused: %s",
+              p->configuration_problem);
+    if (p->flags_problem[0])
+        issue(r, HEALTH_WARN, "flags", "as they were before, the file is refused: %s",
+              p->flags_problem);
+}
+
 /* Worst first; else in the order of modules. */
 static void sort(struct health_report *r) {
     struct health_issue sorted[HEALTH_ISSUES_MAX];
@@ -111,6 +142,9 @@ void health_check(const struct picture *p, struct health_report *ret) {
         issue(ret, HEALTH_WARN, "redis",
               "away for %.0f s, so flags can only be switched off or lowered: %s",
               (double)(p->now_us - p->redis_away_us) / 1e6, p->redis_why);
+    check_files(p, ret);
+    for (size_t i = 0; i < p->edge_count; i++)
+        check_edge(&p->edges[i], p->now_us, ret);
     if (p->has_gateway)
         check_gateway(&p->gateway, ret);
     sort(ret);
@@ -205,13 +239,48 @@ static void say_verification(const struct picture *p, const char *module, struct
     buf_printf(out, ", %" PRId64 " differences", differences_of(p, module));
 }
 
-static void say_reads(const struct route_module *m, struct buf *out) {
+/* Not "0 %" of some, nor "100 %" of nearly all. */
+static void add_share(struct buf *out, int64_t part, int64_t all) {
+    double percent = 100.0 * (double)part / (double)all;
+    if (part > 0 && percent < 1)
+        buf_add_text(out, "Less than 1 %");
+    else if (part < all && percent > 99)
+        buf_add_text(out, "More than 99 %");
+    else
+        buf_printf(out, "%.0f %%", percent);
+}
+
+/* What was measured. */
+static void say_answered(const struct picture *p, const struct route_module *m, struct buf *out) {
+    const struct answered_row sum = answered_sum(&p->answered, m->name, NULL, NULL);
+    int64_t all = sum.sql + sum.mongodb;
+    if (all == 0)
+        return;
+    add_share(out, sum.mongodb, all);
+    buf_printf(out, " of %s reads answered by MongoDB (of %" PRId64 " in %d minutes", m->name, all,
+               ANSWERED_MINUTES);
+    if (sum.rescued)
+        buf_printf(out, "; PostgreSQL rescued %" PRId64 " of them", sum.rescued);
+    buf_add_text(out, "). ");
+}
+
+/* Whether Banyan sees the module's reads at all. */
+static bool has_reads(const struct picture *p, size_t i) {
+    const struct conf_module *m = p->conf ? conf_module(p->conf, p->routing.modules[i].name) : NULL;
+    return m && (m->route_count || m->operation_count);
+}
+
+static void say_reads(const struct picture *p, size_t i, struct buf *out) {
+    const struct route_module *m = &p->routing.modules[i];
     static const char *const words[READS_COUNT] = {
         [READS_SHADOW] = "are answered by PostgreSQL, and a sample is asked of MongoDB too",
         [READS_FLAG] = "are answered by the side that the flag says",
         [READS_MONGODB] = "are answered by MongoDB"};
     if (words[m->reads])
         buf_printf(out, " Reads of %s %s.", m->name, words[m->reads]);
+    const struct answered_row sum = answered_sum(&p->answered, m->name, NULL, NULL);
+    if (has_reads(p, i) && sum.sql + sum.mongodb == 0)
+        buf_printf(out, " Nobody has read %s in the last %d minutes.", m->name, ANSWERED_MINUTES);
 }
 
 static void say_way_back(const struct picture *p, struct buf *out) {
@@ -227,6 +296,8 @@ static void say_way_back(const struct picture *p, struct buf *out) {
 }
 
 void health_words(const struct picture *p, const struct health_report *report, struct buf *out) {
+    for (size_t i = 0; i < p->routing.count; i++)
+        say_answered(p, &p->routing.modules[i], out);
     for (size_t i = 0; i < p->module_count; i++) {
         buf_add_text(out, i ? " " : "");
         say_module(&p->modules[i].view, out);
@@ -234,7 +305,7 @@ void health_words(const struct picture *p, const struct health_report *report, s
         buf_add_char(out, '.');
     }
     for (size_t i = 0; i < p->routing.count; i++)
-        say_reads(&p->routing.modules[i], out);
+        say_reads(p, i, out);
     if (report->count)
         buf_printf(out, " %zu %s attention.", report->count,
                    report->count == 1 ? "thing needs" : "things need");

@@ -2,6 +2,7 @@
 
 #include "admin/api.h"
 #include "base/mem.h"
+#include "operation/operation.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ static struct http_listener common(const struct conf_serve *c, const struct list
                                   .token_viewer = c->token_viewer,
                                   .token_operator = c->token_operator,
                                   .token_evaluate = c->token_evaluate,
+                                  .token_edge = c->token_edge,
                                   .tls_cert = c->tls_cert,
                                   .tls_key = c->tls_key,
                                   .tls_client_ca = c->tls_client_ca,
@@ -42,6 +44,12 @@ static unsigned evaluation_threads(void) {
     return cores < 1 ? 1 : cores > 8 ? 8 : (unsigned)cores;
 }
 
+/* Enough that calls which wait for one side leave threads for those that ask the other; one says
+ * that there are none. */
+static unsigned operation_workers(const struct service *s) {
+    return operations_count(s->operations) ? 2 * (OPERATION_SESSIONS + OPERATION_WAITING_MAX) : 1;
+}
+
 static int start_server(struct service *s, struct listeners *l, struct err *err) {
     const struct conf_serve *c = &s->conf->serve;
     struct http_listener *both = l->both;
@@ -53,10 +61,13 @@ static int start_server(struct service *s, struct listeners *l, struct err *err)
     both[1].key = "ofrep.listen";
     both[1].threads = evaluation_threads();
     both[1].routes = l->ofrep_routes = api_routes_new(s, true, &both[1].route_count);
-    const struct http_config config = {.listeners = both,
-                                       .listener_count = c->ofrep_listen ? 2 : 1,
-                                       .observe = traffic_observe,
-                                       .observe_context = s->traffic};
+    const struct http_config config = {
+        .listeners = both,
+        .listener_count = c->ofrep_listen ? 2 : 1,
+        /* Without operations too: who asks for one is told that there is none. */
+        .data_workers = operation_workers(s),
+        .observe = traffic_observe,
+        .observe_context = s->traffic};
     return http_server_start(&config, &s->http, err);
 }
 

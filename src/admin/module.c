@@ -1,6 +1,7 @@
 #include "admin/module.h"
 
 #include "admin/verification.h"
+#include "admin/watermarks.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,6 +21,8 @@ struct module {
     struct module_config config;
     struct rate write_rate, read_rate;
     struct apply_live live;
+    struct watermarks *watermarks;
+    struct applied *applied;
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
@@ -55,15 +58,18 @@ static bool enter(struct module *m, enum module_state state) {
     return true;
 }
 
+static void tell_state(const struct module *m, enum module_state state) {
+    log_event(LOG_INFO, "module_state", LOG_STR("module", m->config.name),
+              LOG_STR("state", module_state_name(state)));
+    tell(m);
+}
+
 static void enter_and_tell(struct module *m, enum module_state state) {
     pthread_mutex_lock(&m->lock);
     bool news = enter(m, state);
     pthread_mutex_unlock(&m->lock);
-    if (!news)
-        return;
-    log_event(LOG_INFO, "module_state", LOG_STR("module", m->config.name),
-              LOG_STR("state", module_state_name(state)));
-    tell(m);
+    if (news)
+        tell_state(m, state);
 }
 
 /* ---- progress: from the pipeline's thread, about once a second ---- */
@@ -115,6 +121,7 @@ static int run_pipeline(struct module *m, struct err *err) {
                                        .progress = on_progress,
                                        .progress_context = m,
                                        .live = &m->live,
+                                       .applied = m->applied,
                                        .write_rate = &m->write_rate,
                                        .read_rate = &m->read_rate};
     int rc = state_lock_acquire(m->config.state_path, m->config.name, "serve", &lock, err);
@@ -154,7 +161,7 @@ static void wait_while_paused(struct module *m) {
     bool news = m->paused && !m->ending && enter(m, MODULE_PAUSED);
     pthread_mutex_unlock(&m->lock);
     if (news)
-        tell(m);
+        tell_state(m, MODULE_PAUSED);
     pthread_mutex_lock(&m->lock);
     while (m->paused && !m->ending)
         pthread_cond_wait(&m->wake, &m->lock);
@@ -227,6 +234,9 @@ int module_start(const struct module_config *config, struct module **ret_module,
     struct module *m = mem_zalloc(1, sizeof *m);
     pthread_condattr_t attributes;
     m->config = *config;
+    m->watermarks = watermarks_new(config->conf, config->name, config->watermark);
+    const struct applied_hooks hooks = watermarks_hooks(m->watermarks);
+    m->applied = applied_new(&hooks);
     m->paused = control.paused;
     m->configured = config->conf->target.writes_per_second;
     m->limit_is_set = control.writes_per_second >= 0;
@@ -266,14 +276,19 @@ void module_stop(struct module *m) {
 
 void module_join(struct module *m) {
     pthread_join(m->thread, NULL);
-    if (m->verification)
-        verification_join(m->verification);
+    pthread_mutex_lock(&m->lock);
+    struct verification *verification = m->verification;
     m->verification = NULL;
+    pthread_mutex_unlock(&m->lock);
+    if (verification)
+        verification_join(verification);
 }
 
 void module_free(struct module *m) {
     if (!m)
         return;
+    applied_free(m->applied);
+    watermarks_free(m->watermarks);
     rate_release(&m->write_rate);
     rate_release(&m->read_rate);
     pthread_cond_destroy(&m->wake);
@@ -290,6 +305,10 @@ void module_view(struct module *m, struct module_view *ret) {
     if (m->verification)
         verification_view(m->verification, ret);
     pthread_mutex_unlock(&m->lock);
+}
+
+struct applied *module_applied(const struct module *m) {
+    return m->applied;
 }
 
 const struct apply_live *module_live(const struct module *m) {

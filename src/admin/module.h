@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "conf/conf.h"
 #include "pipeline/pipeline.h"
+#include "route/watermark.h"
 #include "state/state.h"
 
 enum module_state {
@@ -60,6 +61,7 @@ struct module_config {
     struct state *state;
     const char *state_path;
     const char *name;
+    struct watermark *watermark; /* of the gateway; NULL: none */
     module_changed_fn changed;
     void *context;
 };
@@ -76,6 +78,8 @@ void module_view(struct module *m, struct module_view *ret);
 /* What its lanes have measured since the daemon started. */
 const struct apply_live *module_live(const struct module *m);
 const char *module_name(const struct module *m);
+/* How far its target is, and waiting for it (pipeline/applied.h). Borrowed. */
+struct applied *module_applied(const struct module *m);
 
 /* Durable when they return 0. Pausing what is paused is fine. */
 int module_pause(struct module *m, struct err *err) must_check;

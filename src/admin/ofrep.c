@@ -2,6 +2,7 @@
 
 #include "base/json_read.h"
 #include "base/json_write.h"
+#include "flags/value_json.h"
 
 #include <string.h>
 
@@ -13,36 +14,11 @@ struct context {
     size_t room;
 };
 
-static bool read_value(const struct json_doc *d, const struct json_node *n, struct arena *arena,
-                       struct flags_value *ret) {
-    *ret = (struct flags_value){.type = FLAGS_NULL};
-    switch ((enum json_type)n->type) {
-    case JSON_NULL:
-        return true;
-    case JSON_BOOL:
-        ret->type = FLAGS_BOOL;
-        return json_bool(n, &ret->boolean);
-    case JSON_NUMBER:
-        ret->type = FLAGS_NUMBER;
-        ret->text = json_raw(d, n);
-        return json_double(d, n, &ret->number);
-    case JSON_STRING:
-        ret->type = FLAGS_STRING;
-        return json_string_in(d, n, arena, &ret->text);
-    case JSON_ARRAY:
-    case JSON_OBJECT:
-        ret->type = FLAGS_JSON;
-        ret->text = json_raw(d, n);
-        return true;
-    }
-    return false;
-}
-
 static bool add(const struct json_doc *d, const struct json_node *name, struct arena *arena,
                 struct flags_attribute *to, size_t *count) {
     struct flags_attribute *a = &to[*count];
     if (!json_string_in(d, name, arena, &a->name) ||
-        !read_value(d, json_value(name), arena, &a->value))
+        !flags_value_read(d, json_value(name), arena, &a->value))
         return false;
     ++*count;
     return true;
@@ -183,6 +159,18 @@ static void show_result(struct json_out *j, struct span key, struct span metadat
     json_out_close(j, '}');
 }
 
+static void show_events(struct json_out *j, const char *address) {
+    json_out_open(j, "eventStreams", '[');
+    json_out_open(j, NULL, '{');
+    json_out_text(j, "type", "sse");
+    json_out_open(j, "endpoint", '{');
+    json_out_text(j, "requestUri", address);
+    json_out_close(j, '}');
+    json_out_int(j, "inactivityDelaySec", 120);
+    json_out_close(j, '}');
+    json_out_close(j, ']');
+}
+
 static int status_of(enum flags_error error) {
     switch (error) {
     case FLAGS_OK:
@@ -245,9 +233,7 @@ int ofrep_all(const struct ofrep_question *q, struct buf *out) {
     json_out_close(&j, ']');
     if (q->flags && flags_metadata(&q->flags->set).len)
         json_out_raw(&j, "metadata", flags_metadata(&q->flags->set));
-    json_out_raw(&j, "eventStreams",
-                 SPAN_LIT("[{\"type\":\"sse\",\"endpoint\":{\"requestUri\":"
-                          "\"/ofrep/v1/events\"},\"inactivityDelaySec\":120}]"));
+    show_events(&j, q->events);
     json_out_close(&j, '}');
     return 200;
 }

@@ -20,6 +20,7 @@ struct ofrep_question {
     struct arena *arena;         /* for the time of the answer */
     int64_t now_us;              /* wall clock */
     uint64_t random;
+    const char *events; /* ofrep_all: the address of the changes */
 };
 
 /* The answer's JSON in `out`; returns the HTTP status. *ret: what was found, for counting. */

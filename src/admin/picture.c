@@ -1,5 +1,6 @@
 #include "admin/picture.h"
 
+#include "admin/flagstore.h"
 #include "admin/redis.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -45,13 +46,17 @@ static int take_module(const struct service *s, struct module *from, struct pict
     return rc < 0 ? rc : take_collections(m, s->state, err);
 }
 
-int picture_take(const struct service *s, struct picture *ret, struct err *err) {
+int picture_take(struct service *s, struct picture *ret, struct err *err) {
     const struct conf *conf = s->conf;
     const size_t count = s->module_count;
     int rc = 0;
-    *ret = (struct picture){.now_us = clock_wall_us(), .started_us = s->started_us};
+    *ret = (struct picture){.now_us = clock_wall_us(), .started_us = s->started_us, .conf = conf};
     if (s->redis)
         ret->redis_away_us = redis_away_since(s->redis, ret->redis_why);
+    service_problem(s, ret->configuration_problem);
+    flagstore_problem(s->flagstore, ret->flags_problem);
+    if (s->edges)
+        ret->edges = edges_list(s->edges, &ret->edge_count);
     ret->has_gateway = routestore_gateway(s->routestore, &ret->gateway);
     ret->modules = mem_zalloc(count + 1, sizeof *ret->modules);
     ret->verifications = mem_zalloc(conf->module_count + 1, sizeof *ret->verifications);
@@ -72,5 +77,7 @@ void picture_release(struct picture *p) {
         state_verification_clear(&p->verifications[i].last);
     free(p->modules);
     free(p->verifications);
+    free(p->edges);
+    answered_release(&p->answered);
     *p = (struct picture){0};
 }

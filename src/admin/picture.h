@@ -5,6 +5,8 @@
 #ifndef BANYAN_ADMIN_PICTURE_H
 #define BANYAN_ADMIN_PICTURE_H
 
+#include "admin/answered.h"
+#include "admin/edges.h"
 #include "admin/routestore.h"
 #include "admin/service.h"
 
@@ -38,15 +40,20 @@ struct picture {
     size_t module_count;
     struct picture_verification *verifications; /* one for each module of the configuration */
     size_t verification_count;
-    struct route_settings routing;
-    int64_t redis_away_us; /* wall clock: since when; 0: it is there, or there is none */
+    struct route_settings routing; /* one for each module of the configuration, in its order */
+    const struct conf *conf;
+    struct answered answered; /* of the last minutes; only where the words are wanted */
+    int64_t redis_away_us;    /* wall clock: since when; 0: it is there, or there is none */
     char redis_why[ERR_TEXT_MAX];
+    char configuration_problem[ERR_TEXT_MAX], flags_problem[ERR_TEXT_MAX]; /* "": none */
+    struct edge_view *edges;
+    size_t edge_count;
     bool has_gateway;
     struct gateway_view gateway;
 };
 
 /* Reads the state; thread: any. */
-int picture_take(const struct service *s, struct picture *ret, struct err *err) must_check;
+int picture_take(struct service *s, struct picture *ret, struct err *err) must_check;
 void picture_release(struct picture *p);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The configuration read again, on SIGHUP and when its file changes: flags, alert rules and rate
- * limits, all or nothing. What else has changed needs a restart, and is refused by name. @thread
- * main
+ * The configuration read again, on SIGHUP and when its file changes: flags, alert rules, rate
+ * limits and the certificates that it names, all or nothing. What else has changed needs a restart,
+ * and is refused by name. @thread main
  */
 #ifndef BANYAN_ADMIN_RELOAD_H
 #define BANYAN_ADMIN_RELOAD_H

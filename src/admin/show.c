@@ -188,5 +188,6 @@ void show_status(const struct picture *p, const struct health_report *report, st
     for (size_t i = 0; i < p->module_count; i++)
         show_module(p, &p->modules[i], j);
     json_out_close(j, ']');
+    edges_show_list(p->edges, p->edge_count, p->now_us, j, "edges");
     json_out_close(j, '}');
 }

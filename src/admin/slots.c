@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LOOK_EVERY_US 10000000
+#define AGAIN_AFTER_US 1000000 /* a failure */
 #define KNOWN_FOR_US 60000000
 #define SLOTS_MAX 256
 
@@ -91,14 +92,17 @@ static int look(struct slots *s, struct pg **pg, struct err *err) {
 static void *slots_main(void *argument) {
     struct slots *s = argument;
     struct pg *pg = NULL;
+    int64_t wait_us;
     stop_scope_enter(s->scope);
     do {
         struct err ignored = {0}; /* the pipelines say themselves that the source is away */
+        wait_us = LOOK_EVERY_US;
         if (look(s, &pg, &ignored) < 0) {
             pg_free(pg);
             pg = NULL;
+            wait_us = AGAIN_AFTER_US;
         }
-    } while (!stop_wait(LOOK_EVERY_US));
+    } while (!stop_wait(wait_us));
     stop_scope_enter(NULL);
     pg_free(pg);
     return NULL;

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "source/assemble.h"
 #include "source/readback.h"
+#include "source/rights.h"
 
 struct refresh {
     const struct plan *plan;
@@ -102,11 +103,14 @@ static int connect_source(struct refresh *r, size_t collection, struct err *err)
 
 static int read_all(struct refresh *r, size_t collection, const struct run *run, size_t count,
                     struct err *err) {
+    const struct plan_collection *c = r->plan->collections[collection];
     int rc = readback_begin(r->pg, run->fold->xids, run->fold->xid_count, err);
     if (rc < 0)
         return rc;
     rc = assemble_keys(r->assemblers[collection], r->keys, count, clock_wall_us() / 1000,
                        on_assembled, (void *)run, err);
+    if (rc == 0)
+        rc = readback_check_tables(r->pg, c->nodes, c->node_count, err);
     if (rc == 0)
         rc = readback_end(r->pg, err);
     return rc;
@@ -117,8 +121,11 @@ int refresh_run(struct refresh *r, size_t collection, const struct fold *fold, r
     size_t count = collect_keys(r, r->plan->collections[collection], fold);
     struct run run = {.fold = fold, .found = r->found, .fn = fn, .context = context};
     int rc = connect_source(r, collection, err);
-    if (rc == 0)
+    if (rc == 0) {
         rc = read_all(r, collection, &run, count, err);
+        if (rc < 0)
+            rights_explain(r->pg, r->plan->collections[collection], err);
+    }
     if (rc < 0) {
         disconnect(r); /* whatever state the session is in, a new one is clean */
         return rc;

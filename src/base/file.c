@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,4 +80,19 @@ int file_replace(const char *path, struct span bytes, struct err *err) {
     if (rc < 0)
         (void)unlink(beside);
     return rc < 0 ? rc : sync_folder(path, err);
+}
+
+int file_lock(const char *path, struct err *err) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int rc;
+    if (fd < 0)
+        return failed("open", path, err);
+    do
+        rc = flock(fd, LOCK_EX);
+    while (rc < 0 && errno == EINTR);
+    if (rc == 0)
+        return fd;
+    rc = failed("lock", path, err);
+    (void)close(fd);
+    return rc;
 }

@@ -443,6 +443,16 @@ bool json_string(const struct json_doc *d, const struct json_node *n, char *spac
     return true;
 }
 
+bool json_copy(const struct json_doc *d, const struct json_node *n, char *to, size_t size) {
+    struct span text;
+    if (!json_string(d, n, to, size - 1, &text) || text.len > size - 1 ||
+        (text.len > 0 && memchr(text.ptr, 0, text.len)))
+        return false;
+    memmove(to, text.ptr, text.len); /* of escapes: there already */
+    to[text.len] = '\0';
+    return true;
+}
+
 bool json_string_in(const struct json_doc *d, const struct json_node *n, struct arena *arena,
                     struct span *ret) {
     if (!n || n->type != JSON_STRING)

@@ -69,9 +69,14 @@ static inline const struct json_node *json_value(const struct json_node *name) {
 struct span json_raw(const struct json_doc *d, const struct json_node *n);
 
 /* A string's (or name's) characters: a part of the text where nothing is escaped, else decoded into
- * `space`. False: NULL, no string, or no room. An escape never grows: n->len bytes are enough. */
+ * `space`. False: NULL, no string, or no room. An escape never grows: n->len bytes are enough. What
+ * stands in the text may be longer than `size`: see json_copy. */
 bool json_string(const struct json_doc *d, const struct json_node *n, char *space, size_t size,
                  struct span *ret) must_check;
+/* A string's (or name's) characters copied to `to`, with a NUL behind them. False: NULL, no string,
+ * a NUL among them, or more than size - 1 bytes. */
+bool json_copy(const struct json_doc *d, const struct json_node *n, char *to,
+               size_t size) must_check;
 /* The same with the arena's memory. */
 bool json_string_in(const struct json_doc *d, const struct json_node *n, struct arena *arena,
                     struct span *ret) must_check;

@@ -14,6 +14,7 @@
 
 static enum log_level least_level = LOG_INFO;
 static bool as_json;
+static pthread_rwlock_t listener_lock = PTHREAD_RWLOCK_INITIALIZER;
 static log_listener_fn listener;
 static void *listener_context;
 static pthread_mutex_t line_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,8 +27,10 @@ void log_setup(enum log_level least, bool json) {
 }
 
 void log_listen(log_listener_fn fn, void *context) {
+    pthread_rwlock_wrlock(&listener_lock);
     listener_context = context;
     listener = fn;
+    pthread_rwlock_unlock(&listener_lock);
 }
 
 static void add_time(struct buf *b) {
@@ -82,17 +85,26 @@ static void format(struct buf *b, bool json, enum log_level level, const char *e
     buf_add_text(b, json ? "}\n" : "\n");
 }
 
+static bool has_listener(void) {
+    pthread_rwlock_rdlock(&listener_lock);
+    bool has = listener != NULL;
+    pthread_rwlock_unlock(&listener_lock);
+    return has;
+}
+
 static void tell_listener(enum log_level level, const char *event, const struct log_field *fields) {
     struct buf b;
     buf_init(&b, LINE_MAX_BYTES);
     format(&b, true, level, event, fields);
-    if (buf_ok(&b))
+    pthread_rwlock_rdlock(&listener_lock);
+    if (listener && buf_ok(&b))
         listener(listener_context, event, span_make(b.data, b.len - 1));
+    pthread_rwlock_unlock(&listener_lock);
     buf_release(&b);
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields) {
-    if (listener && level > LOG_DEBUG)
+    if (has_listener() && level > LOG_DEBUG)
         tell_listener(level, event, fields);
     if (level < least_level)
         return;

@@ -14,7 +14,7 @@ struct entry {
 
 struct queue {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* one condition for both sides: few waiters, simple to be right */
+    pthread_cond_t filled, drained; /* consumers, producers wait for */
     struct entry *ring;
     size_t max_items, max_weight;
     size_t head, length, weight;
@@ -27,7 +27,8 @@ struct queue *queue_new(size_t max_items, size_t max_weight) {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->changed, &attributes);
+    pthread_cond_init(&q->filled, &attributes);
+    pthread_cond_init(&q->drained, &attributes);
     pthread_condattr_destroy(&attributes);
     pthread_mutex_init(&q->lock, NULL);
     q->ring = mem_zalloc(max_items, sizeof *q->ring);
@@ -39,7 +40,8 @@ struct queue *queue_new(size_t max_items, size_t max_weight) {
 void queue_free(struct queue *q) {
     if (!q)
         return;
-    pthread_cond_destroy(&q->changed);
+    pthread_cond_destroy(&q->filled);
+    pthread_cond_destroy(&q->drained);
     pthread_mutex_destroy(&q->lock);
     free(q->ring);
     free(q);
@@ -57,12 +59,12 @@ static bool has_room(const struct queue *q, size_t weight) {
            q->weight <= q->max_weight - weight;
 }
 
-enum queue_result queue_push(struct queue *q, void *item, size_t weight, int64_t wait_us) {
+static enum queue_result put(struct queue *q, void *item, size_t weight, int64_t wait_us) {
     struct timespec deadline = deadline_after(wait_us);
     enum queue_result result = QUEUE_OK;
     pthread_mutex_lock(&q->lock);
     while (!q->closed && !has_room(q, weight) && result == QUEUE_OK)
-        if (pthread_cond_timedwait(&q->changed, &q->lock, &deadline) == ETIMEDOUT)
+        if (pthread_cond_timedwait(&q->drained, &q->lock, &deadline) == ETIMEDOUT)
             result = has_room(q, weight) ? QUEUE_OK : QUEUE_TIMEOUT;
     if (q->closed)
         result = QUEUE_CLOSED;
@@ -71,10 +73,27 @@ enum queue_result queue_push(struct queue *q, void *item, size_t weight, int64_t
         q->length++;
         q->weight += weight;
         q->pushed++;
-        pthread_cond_broadcast(&q->changed);
     }
     pthread_mutex_unlock(&q->lock);
     return result;
+}
+
+enum queue_result queue_push(struct queue *q, void *item, size_t weight, int64_t wait_us) {
+    enum queue_result result = put(q, item, weight, wait_us);
+    /* One item is for one consumer: waking all of them costs more than most items. Behind the lock,
+     * or who wakes runs into it at once. */
+    if (result == QUEUE_OK)
+        pthread_cond_signal(&q->filled);
+    return result;
+}
+
+enum queue_result queue_push_quietly(struct queue *q, void *item, size_t weight) {
+    return put(q, item, weight, 0);
+}
+
+void queue_wake(struct queue *q, size_t consumers) {
+    while (consumers--)
+        pthread_cond_signal(&q->filled);
 }
 
 enum queue_result queue_pop(struct queue *q, void **ret_item, int64_t wait_us) {
@@ -82,7 +101,7 @@ enum queue_result queue_pop(struct queue *q, void **ret_item, int64_t wait_us) {
     enum queue_result result = QUEUE_OK;
     pthread_mutex_lock(&q->lock);
     while (q->length == 0 && !q->closed && result == QUEUE_OK)
-        if (wait_us <= 0 || pthread_cond_timedwait(&q->changed, &q->lock, &deadline) == ETIMEDOUT)
+        if (wait_us <= 0 || pthread_cond_timedwait(&q->filled, &q->lock, &deadline) == ETIMEDOUT)
             result = QUEUE_TIMEOUT;
     if (q->length) {
         result = QUEUE_OK;
@@ -90,18 +109,21 @@ enum queue_result queue_pop(struct queue *q, void **ret_item, int64_t wait_us) {
         q->weight -= q->ring[q->head].weight;
         q->head = (q->head + 1) % q->max_items;
         q->length--;
-        pthread_cond_broadcast(&q->changed);
     } else if (q->closed) {
         result = QUEUE_CLOSED;
     }
     pthread_mutex_unlock(&q->lock);
+    /* All producers: items have weights, and who was waiting first may need more room. */
+    if (result == QUEUE_OK)
+        pthread_cond_broadcast(&q->drained);
     return result;
 }
 
 void queue_close(struct queue *q) {
     pthread_mutex_lock(&q->lock);
     q->closed = true;
-    pthread_cond_broadcast(&q->changed);
+    pthread_cond_broadcast(&q->filled);
+    pthread_cond_broadcast(&q->drained);
     pthread_mutex_unlock(&q->lock);
 }
 

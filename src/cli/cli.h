@@ -17,6 +17,7 @@ struct cli {
     bool verbose;
     bool quiet;
     bool help;
+    bool edge; /* the configuration is read as an edge reads it */
     const char *log_format;
 
     const void *given; /* the values of the command's own options, see struct command */
@@ -28,7 +29,8 @@ struct cli {
 /* argv: the words behind the command's name, without options. */
 typedef int (*command_fn)(struct cli *cli, int argc, char **argv, struct err *err);
 
-enum command_needs { NEEDS_NOTHING = 0, NEEDS_CONF = 1, NEEDS_MONGO = 2 };
+/* NEEDS_GATEWAY: of the configuration what an edge reads is enough. */
+enum command_needs { NEEDS_NOTHING = 0, NEEDS_CONF = 1, NEEDS_MONGO = 2, NEEDS_GATEWAY = 5 };
 
 struct option_set;
 
@@ -45,6 +47,13 @@ int cmd_audit(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_audit_options;
 int cmd_config_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_config_show(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_divergences_analyze(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_divergences_change_options;
+int cmd_divergences_list(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_divergences_list_options;
+int cmd_divergences_purge(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_divergences_resync(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_divergences_show(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_flags_check(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_flags_check_options;
 int cmd_flags_eval(struct cli *cli, int argc, char **argv, struct err *err);
@@ -63,15 +72,23 @@ int cmd_metrics_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_retry(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_drop(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_query(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_query_options;
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_run_options;
 int cmd_serve(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_serve_options;
+int cmd_edges_list(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_edges_forget(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_edges_forget_options;
 int cmd_status(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_status_options;
 int cmd_gateway_check(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_gateway_conf(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_gateway_stop(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_pause(struct cli *cli, int argc, char **argv, struct err *err);
+int cmd_report(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_report_options;
 int cmd_resume(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_throttle(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_control_options; /* of the three */

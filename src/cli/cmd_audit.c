@@ -16,7 +16,7 @@ static const struct given defaults = {.limit = 100};
 static const struct option_spec options[] = {{"--limit", NULL, OPTION_NUMBER, "N",
                                               offsetof(struct given, limit),
                                               "the newest N lines (default 100; 0: all)"},
-                                             {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+                                             OPTIONS_END};
 
 const struct option_set cmd_audit_options = {options, &defaults, sizeof defaults};
 

@@ -14,10 +14,7 @@ struct given {
     const char *why;
 };
 static const struct given defaults = {0};
-static const struct option_spec options[] = {{"--why", NULL, OPTION_TEXT, "TEXT",
-                                              offsetof(struct given, why),
-                                              "the reason, for the audit log (needed)"},
-                                             {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec options[] = {OPTION_WHY(given), OPTIONS_END};
 const struct option_set cmd_control_options = {options, &defaults, sizeof defaults};
 
 struct control {
@@ -90,6 +87,8 @@ static int control_one(struct cli *cli, const struct control *c, struct err *err
     int status = 0;
     write_body(c, given->why, &body);
     int rc = remote_call(cli, "POST", path, buf_span(&body), &status, &answer, err);
+    if (rc == ERR_UNREACHABLE)
+        return err_prefix(err, "%s %s is perhaps done (banyan status)", c->action, c->module);
     if (rc == 0 && status == 0)
         rc = store(cli, c, given->why, err);
     else if (rc == 0 && status != 200)

@@ -6,6 +6,7 @@
 #include "cli/remote.h"
 #include "cli/render.h"
 #include "flagfile/show.h"
+#include "state/edge.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static const struct list_given list_defaults = {0};
 static const struct option_spec list_options[] = {
     {"--stale", NULL, OPTION_FLAG, NULL, offsetof(struct list_given, stale),
      "only those on for everybody for 14 days, with the lines to remove"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTIONS_END};
 const struct option_set cmd_flags_list_options = {list_options, &list_defaults,
                                                   sizeof list_defaults};
 
@@ -31,12 +32,7 @@ struct change_given {
     const char *why, *rollout, *enabled;
 };
 static const struct change_given change_defaults = {0};
-#define WHY                                                                                        \
-    {                                                                                              \
-        "--why", NULL, OPTION_TEXT, "TEXT", offsetof(struct change_given, why),                    \
-            "the reason, for the audit log (needed)"                                               \
-    }
-static const struct option_spec change_options[] = {WHY, {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec change_options[] = {OPTION_WHY(change_given), OPTIONS_END};
 const struct option_set cmd_flags_change_options = {change_options, &change_defaults,
                                                     sizeof change_defaults};
 static const struct option_spec set_options[] = {
@@ -44,8 +40,8 @@ static const struct option_spec set_options[] = {
      "rollout_percentage, 0 to 100 in steps of 0.001"},
     {"--enabled", NULL, OPTION_TEXT, "true|false", offsetof(struct change_given, enabled),
      "whether the flag can be on at all"},
-    WHY,
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTION_WHY(change_given),
+    OPTIONS_END};
 const struct option_set cmd_flags_set_options = {set_options, &change_defaults,
                                                  sizeof change_defaults};
 
@@ -199,7 +195,7 @@ static void say_done(const struct cli *cli, const char *name, const struct snaps
                           : "published, but the daemon here has NOT confirmed it\n");
 }
 
-/* Daemons elsewhere, by way of Redis. */
+/* Daemons elsewhere, by way of Redis, and gateways on other machines. */
 static int check_others(const struct cli *cli, struct err *err) {
     _cleanup_(buf_release) struct buf missing = {.max = 64 * (size_t)1024};
     int rc = remote_unconfirmed(cli, CONFIRM_US, &missing, err);
@@ -207,6 +203,22 @@ static int check_others(const struct cli *cli, struct err *err) {
         return rc;
     return err_set(err, ERR_NO, "the change is durable and published here, but:\n%.900s",
                    buf_text(&missing));
+}
+
+/* Without a daemon nobody tells them. */
+static int check_edges(struct state *state, struct err *err) {
+    _cleanup_(mem_freep) struct state_edge *edges = NULL;
+    _cleanup_(buf_release) struct buf names = {.max = 64 * (size_t)1024};
+    size_t count = 0;
+    int rc = state_edge_list(state, &edges, &count, err);
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&names, "%s%s", i ? ", " : "", edges[i].name);
+    if (rc < 0 || count == 0)
+        return rc;
+    return err_set(err, ERR_NO,
+                   "the change is durable and published here, but no daemon runs here to tell the "
+                   "edges: %.600s",
+                   buf_text(&names));
 }
 
 /* Durable in the state first; then published; then asked for. Whatever ends the command between
@@ -239,13 +251,15 @@ static int change_flag(struct cli *cli, struct snapshot_change *change, struct e
         answer = REMOTE_NOT_YET;
     say_done(cli, change->name, after, version, answer, &out);
     rc = cli_print(&out, err);
-    if (rc == 0 && cli->conf->redis)
-        rc = check_others(cli, err);
     if (rc == 0 && answer == REMOTE_NOT_YET)
-        rc = err_set(err, ERR_NO,
-                     "the change is durable and published, but the daemon on %s has not confirmed "
-                     "it%s%s",
-                     cli->conf->serve.listen, unasked.text[0] ? ": " : "", unasked.text);
+        return err_set(err, ERR_NO,
+                       "the change is durable and published, but the daemon on %s has not "
+                       "confirmed it%s%s",
+                       cli->conf->serve.listen, unasked.text[0] ? ": " : "", unasked.text);
+    if (rc == 0 && (cli->conf->redis || answer == REMOTE_IN_USE))
+        rc = check_others(cli, err);
+    if (rc == 0 && answer == REMOTE_NOT_THERE)
+        rc = check_edges(state, err);
     return rc;
 }
 

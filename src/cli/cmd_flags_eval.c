@@ -15,8 +15,7 @@ struct given {
 
 static const struct given defaults = {0};
 
-static const struct option_spec options[] = {ASKER_OPTIONS(given),
-                                             {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec options[] = {ASKER_OPTIONS(given), OPTIONS_END};
 
 const struct option_set cmd_flags_eval_options = {options, &defaults, sizeof defaults};
 

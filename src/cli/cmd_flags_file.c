@@ -23,15 +23,14 @@ static const struct given defaults = {0};
             "feature-flags, flagd, unleash or launchdarkly (default: found out)"                   \
     }
 
-static const struct option_spec check_options[] = {FORMAT,
-                                                   {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec check_options[] = {FORMAT, OPTIONS_END};
 const struct option_set cmd_flags_check_options = {check_options, &defaults, sizeof defaults};
 
 static const struct option_spec import_options[] = {
     FORMAT,
     {"--output", "-o", OPTION_TEXT, "FILE", offsetof(struct given, output),
      "where to write feature-flags.yml (default: standard output)"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTIONS_END};
 const struct option_set cmd_flags_import_options = {import_options, &defaults, sizeof defaults};
 
 /* Reads it, and compiles it as the daemon would. */

@@ -3,10 +3,7 @@
 #include "cli/asker.h"
 #include "cli/cli.h"
 #include "cli/render.h"
-#include "flagfile/explain.h"
-#include "flagfile/snapshot.h"
-#include "gateway/routing.h"
-#include "route/path.h"
+#include "gateway/explain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,134 +69,35 @@ struct given {
     struct asker_given asker;
 };
 static const struct given defaults = {0};
-static const struct option_spec options[] = {ASKER_OPTIONS(given),
-                                             {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec options[] = {ASKER_OPTIONS(given), OPTIONS_END};
 const struct option_set cmd_routes_explain_options = {options, &defaults, sizeof defaults};
 
-struct explanation {
-    const char *method, *path;
-    const struct conf_module *module; /* NULL: no route */
-    const struct conf_route *route;
-    bool ambiguous;
-    struct route_question question;
-    struct route_decision decision;
-    struct buf flag; /* which step of the flag decided; empty: it was not asked */
-};
-
-/* As nginx does with the raw path before it chooses a location. */
-static char *normalised(const char *raw) {
-    size_t len = strcspn(raw, "?#");
-    char *path = mem_zalloc(len + 1, 1);
-    size_t decoded = route_decode(span_make(raw, len), path);
-    path[route_resolve(path, decoded)] = '\0';
-    return path;
-}
-
-static int find_route(const struct conf *conf, struct explanation *x, struct err *err) {
-    const struct conf_module *modules[CONF_ROUTES_MAX];
-    const struct conf_route *routes[CONF_ROUTES_MAX];
-    struct span prefixes[CONF_ROUTES_MAX];
-    size_t n = 0;
-    if (x->path[0] != '/')
-        return err_set(err, ERR_USAGE, "a path begins with /, not '%.60s'", x->path);
-    for (size_t i = 0; i < conf->module_count; i++)
-        for (size_t k = 0; k < conf->modules[i].route_count; k++) {
-            modules[n] = &conf->modules[i];
-            routes[n] = &conf->modules[i].routes[k];
-            prefixes[n++] = span_of(conf->modules[i].routes[k].prefix.text);
-        }
-    _cleanup_(mem_freep) char *path = normalised(x->path);
-    size_t chosen = route_find(prefixes, n, span_of(path));
-    struct span raw = span_make(x->path, strcspn(x->path, "?#"));
-    x->ambiguous = route_is_ambiguous(prefixes, n, raw, chosen);
-    if (chosen != ROUTE_NONE) {
-        x->module = modules[chosen];
-        x->route = routes[chosen];
-    }
-    return 0;
-}
-
-static bool is_read(const struct explanation *x) {
-    _cleanup_(mem_freep) char *path = normalised(x->path);
-    if (strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0 ||
-        strcmp(x->method, "OPTIONS") == 0)
-        return true;
-    for (size_t i = 0; i < x->route->read.count; i++) {
-        const char *text = x->route->read.items[i].text, *space = strchr(text, ' ');
-        struct span prefix = span_of(space + 1);
-        if (span_is(span_make(text, (size_t)(space - text)), x->method) &&
-            route_find(&prefix, 1, span_of(path)) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int ask_flag(const struct cli *cli, struct state *state, const struct given *given,
-                    struct explanation *x, struct err *err) {
+static int ask_flag(const struct cli *cli, struct state *state, struct explanation *x,
+                    struct err *err) {
+    const struct given *given = cli->given;
     _cleanup_(snapshot_freep) struct snapshot *snapshot = NULL;
     _cleanup_(mem_freep) struct asker *asker = mem_zalloc(1, sizeof *asker);
-    struct flags_result result;
     struct arena arena;
     arena_init(&arena, 64 * (size_t)1024 * 1024);
     int rc = asker_read(&given->asker, &arena, asker, err);
     if (rc == 0)
         rc = snapshot_build(cli->conf, cli->state_path, state, &snapshot, err);
-    const struct flags_flag *f =
-        rc == 0 ? flagfile_find(&snapshot->model, x->module->flag.text) : NULL;
-    if (f) {
-        flags_evaluate(&snapshot->set, flags_find(&snapshot->set, f->name), &asker->context,
-                       &result);
-        x->question.flag_on = result.on;
-        rc = explain(snapshot, (size_t)(f - snapshot->model.flags), &asker->context, &x->flag, err);
-    }
+    if (rc == 0)
+        rc = explain_flag(x, snapshot, &asker->context, err);
     arena_release(&arena);
     return rc;
 }
 
 static int decide(struct cli *cli, struct explanation *x, struct err *err) {
     _cleanup_(state_freep) struct state *state = NULL;
-    struct routing r;
+    bool ask = false;
     int rc = state_open(cli->state_path, &state, err);
     if (rc == 0)
-        rc = routing_get(x->module, state, &r, err);
-    if (rc < 0)
-        return rc;
-    x->question = (struct route_question){
-        .reads = r.module.reads, .writes = r.module.writes, .is_read = is_read(x), .known = true};
-    x->question.may_fall_back = x->question.is_read && r.module.fallback &&
-                                x->route->fallback.enabled && r.module.writes != WRITES_MONGODB;
-    if (x->question.is_read && r.module.reads == READS_FLAG)
-        rc = ask_flag(cli, state, cli->given, x, err);
-    x->decision = route_decide(&x->question);
+        rc = explain_settings(x, state, &ask, err);
+    if (rc == 0 && ask)
+        rc = ask_flag(cli, state, x, err);
+    explain_decide(x);
     return rc;
-}
-
-static const char *answer_of(const struct explanation *x) {
-    if (x->ambiguous)
-        return "400 {\"error\":\"Ambiguous path\"}";
-    return x->module ? NULL : "404 {\"error\":\"Route not found\"}";
-}
-
-static void show_json(const struct explanation *x, struct buf *out) {
-    struct json_out j;
-    json_out_begin(&j, out);
-    json_out_open(&j, NULL, '{');
-    json_out_text(&j, "answer", answer_of(x));
-    if (!answer_of(x)) {
-        bool sql = x->decision.side == ROUTE_SQL;
-        json_out_text(&j, "route", x->route->prefix.text);
-        json_out_text(&j, "module", x->module->name.text);
-        json_out_bool(&j, "read", x->question.is_read);
-        json_out_text(&j, "target", route_side_name(x->decision.side));
-        json_out_text(&j, "service", (sql ? &x->route->sql : &x->route->mongodb)->service.text);
-        json_out_bool(&j, "migrated", !sql);
-        json_out_text(&j, "reason", route_reason_name(x->decision.reason));
-        json_out_span(&j, "flag", x->flag.len ? buf_span(&x->flag) : (struct span){0});
-        json_out_bool(&j, "fallback", x->decision.guarded);
-        json_out_bool(&j, "sampled", x->decision.sampled);
-    }
-    json_out_close(&j, '}');
-    json_out_end(&j);
 }
 
 static void show_text(struct explanation *x, struct buf *out) {
@@ -228,19 +126,22 @@ static void show_text(struct explanation *x, struct buf *out) {
 int cmd_routes_explain(struct cli *cli, int argc, char **argv, struct err *err) {
     _cleanup_(buf_release) struct buf out = {.max = OUT_MAX};
     struct explanation x = {.flag = {.max = 8192}};
+    struct json_out j;
     if (argc != 2)
         return err_set(err, ERR_USAGE,
                        "routes explain wants a method and a path, as GET "
                        "/api/products/7");
     x.method = argv[0];
     x.path = argv[1];
-    int rc = find_route(cli->conf, &x, err);
-    if (rc == 0 && !answer_of(&x))
+    int rc = explain_route(cli->conf, &x, err);
+    if (rc == 0 && !explain_answer(&x))
         rc = decide(cli, &x, err);
-    if (rc == 0 && cli->json)
-        show_json(&x, &out);
-    else if (rc == 0 && answer_of(&x))
-        buf_printf(&out, "answer    %s\n", answer_of(&x));
+    json_out_begin(&j, &out);
+    if (rc == 0 && cli->json) {
+        explain_show(&x, &j);
+        json_out_end(&j);
+    } else if (rc == 0 && explain_answer(&x))
+        buf_printf(&out, "answer    %s\n", explain_answer(&x));
     else if (rc == 0)
         show_text(&x, &out);
     buf_release(&x.flag);

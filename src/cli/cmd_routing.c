@@ -10,15 +10,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct change_given {
     const char *why;
 };
 static const struct change_given change_defaults = {0};
-static const struct option_spec change_options[] = {{"--why", NULL, OPTION_TEXT, "TEXT",
-                                                     offsetof(struct change_given, why),
-                                                     "the reason, for the audit log (needed)"},
-                                                    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+static const struct option_spec change_options[] = {OPTION_WHY(change_given), OPTIONS_END};
 const struct option_set cmd_routing_options = {change_options, &change_defaults,
                                                sizeof change_defaults};
 
@@ -31,11 +29,13 @@ static int publish(const struct cli *cli, struct state *state, struct err *err) 
         return 0;
     _cleanup_(mem_freep) char *blob = snapshot_blob_path(cli->state_path);
     _cleanup_(mem_freep) struct route_settings *settings = mem_zalloc(1, sizeof *settings);
-    int rc = routing_settings(cli->conf, state, settings, err);
-    if (rc == 0)
-        rc = gateway_new(cli->conf, cli->state_path, blob, &g, err);
+    int rc = gateway_new(cli->conf, cli->state_path, blob, &g, err);
+    int lock = rc < 0 ? rc : gateway_lock(g, err);
+    rc = lock < 0 ? lock : routing_settings(cli->conf, state, settings, err);
     if (rc == 0)
         rc = gateway_publish(g, settings, err);
+    if (lock >= 0)
+        (void)close(lock);
     gateway_free(g);
     return rc < 0 ? err_prefix(err, "stored, but not published for the gateway") : 0;
 }

@@ -23,7 +23,7 @@ static const struct option_spec options[] = {
      "copy, let the log heal the copy, exit"},
     {"--recopy", NULL, OPTION_TEXT, "COLLECTION", offsetof(struct given, recopy),
      "delete its documents and copy again; all: every one, over a new slot"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTIONS_END};
 
 const struct option_set cmd_run_options = {options, &defaults, sizeof defaults};
 

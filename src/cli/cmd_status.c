@@ -120,6 +120,8 @@ static int load(struct status *s, struct state *state, const char *module, struc
     size_t count = 0;
     int rc = state_parked_count(state, NULL, &s->parked, err);
     if (rc == 0)
+        rc = state_edge_list(state, &s->edges, &s->edge_count, err);
+    if (rc == 0)
         rc = state_pipeline_list(state, &list, &count, err);
     if (rc < 0)
         return rc;
@@ -162,6 +164,7 @@ static void status_release(struct status *s) {
         free(s->pipelines[i].collections);
     free(s->pipelines);
     free(s->not_started);
+    free(s->edges);
 }
 
 /* ---- the command ---- */
@@ -175,7 +178,7 @@ static const struct given defaults = {0};
 static const struct option_spec options[] = {
     {"--health", NULL, OPTION_FLAG, NULL, offsetof(struct given, health),
      "only what is not as it should be; exit code 1 if anything"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTIONS_END};
 
 const struct option_set cmd_status_options = {options, &defaults, sizeof defaults};
 

@@ -38,7 +38,7 @@ static const struct option_spec options[] = {
      "do not continue an interrupted verification"},
     {"--wait", NULL, OPTION_NUMBER, "SECONDS", offsetof(struct given, wait_s),
      "for a copy to be caught up with (default 60)"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTIONS_END};
 
 const struct option_set cmd_verify_options = {options, &defaults, sizeof defaults};
 

@@ -9,6 +9,7 @@
 #include "cli/failure.h"
 #include "cli/options.h"
 #include "db/mongo.h"
+#include "operation/operation.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -23,7 +24,7 @@ static const struct command commands[] = {
     {"run", "MODULE|all", "copy what is not copied yet, then stream changes until stopped",
      NEEDS_CONF | NEEDS_MONGO, cmd_run, &cmd_run_options},
     {"serve", "", "run every module, the admin API, the dashboard and flags, until stopped",
-     NEEDS_CONF | NEEDS_MONGO, cmd_serve, NULL},
+     NEEDS_CONF | NEEDS_MONGO, cmd_serve, &cmd_serve_options},
     {"verify", "MODULE|all", "compare every document with its rows, while both change",
      NEEDS_CONF | NEEDS_MONGO, cmd_verify, &cmd_verify_options},
     {"status", "[MODULE]", "where everything stands", NEEDS_CONF, cmd_status, &cmd_status_options},
@@ -37,6 +38,18 @@ static const struct command commands[] = {
     {"parked retry", "ID|all", "have the run write parked documents again", NEEDS_CONF,
      cmd_parked_retry, NULL},
     {"parked drop", "ID|all", "give parked documents up", NEEDS_CONF, cmd_parked_drop, NULL},
+    {"report", "", "what the parallel run has shown, by route and operation", NEEDS_CONF,
+     cmd_report, &cmd_report_options},
+    {"divergences list", "", "what SQL and MongoDB disagreed about", NEEDS_CONF,
+     cmd_divergences_list, &cmd_divergences_list_options},
+    {"divergences show", "ID", "one of them, with examples", NEEDS_CONF, cmd_divergences_show,
+     NULL},
+    {"divergences analyze", "ID", "mark it as understood", NEEDS_CONF, cmd_divergences_analyze,
+     &cmd_divergences_change_options},
+    {"divergences resync", "ID", "have its document written again", NEEDS_CONF,
+     cmd_divergences_resync, &cmd_divergences_change_options},
+    {"divergences purge", "", "forget what was kept of one user", NEEDS_CONF | NEEDS_MONGO,
+     cmd_divergences_purge, &cmd_divergences_change_options},
     {"flags list", "", "every flag as it holds now", NEEDS_CONF, cmd_flags_list,
      &cmd_flags_list_options},
     {"flags eval", "NAME", "what a flag gives somebody, and why", NEEDS_CONF, cmd_flags_eval,
@@ -63,15 +76,21 @@ static const struct command commands[] = {
      &cmd_routing_options},
     {"fallback off", "MODULE", "MongoDB's failures reach the client", NEEDS_CONF, cmd_fallback_off,
      &cmd_routing_options},
+    {"query", "NAME [PARAM=VALUE ...]", "what an operation answers, and which side answered",
+     NEEDS_CONF | NEEDS_MONGO, cmd_query, &cmd_query_options},
     {"routes list", "", "every route of the gateway, and who answers", NEEDS_CONF, cmd_routes_list,
      NULL},
     {"routes explain", "METHOD PATH", "what would happen to a request, and why", NEEDS_CONF,
      cmd_routes_explain, &cmd_routes_explain_options},
-    {"gateway check", "", "whether nginx takes the configuration", NEEDS_CONF, cmd_gateway_check,
+    {"gateway check", "", "whether nginx takes the configuration", NEEDS_GATEWAY, cmd_gateway_check,
      NULL},
-    {"gateway conf", "", "nginx's configuration, as serve writes it", NEEDS_CONF, cmd_gateway_conf,
+    {"gateway conf", "", "nginx's configuration, as serve writes it", NEEDS_GATEWAY,
+     cmd_gateway_conf, NULL},
+    {"gateway stop", "", "end the nginx that serve started", NEEDS_GATEWAY, cmd_gateway_stop, NULL},
+    {"edges list", "", "gateways on other machines, and what they use", NEEDS_CONF, cmd_edges_list,
      NULL},
-    {"gateway stop", "", "end the nginx that serve started", NEEDS_CONF, cmd_gateway_stop, NULL},
+    {"edges forget", "NAME", "an edge that is gone for good", NEEDS_CONF, cmd_edges_forget,
+     &cmd_edges_forget_options},
     {"audit", "", "who changed what, when and why", NEEDS_CONF, cmd_audit, &cmd_audit_options},
     {"config show", "", "the effective configuration, secrets hidden", NEEDS_CONF, cmd_config_show,
      NULL},
@@ -89,6 +108,8 @@ static const struct option_spec global_options[] = {
      "the configuration (default banyan.yml)"},
     {"--state", NULL, OPTION_TEXT, "FILE", offsetof(struct cli, state_override),
      "the state file (default: as configured)"},
+    {"--edge", NULL, OPTION_FLAG, NULL, offsetof(struct cli, edge),
+     "read the configuration as an edge does: serve runs the gateway only"},
     {"--json", NULL, OPTION_FLAG, NULL, offsetof(struct cli, json), "answer in JSON, failures too"},
     {"--log-format", NULL, OPTION_TEXT, "text|json", offsetof(struct cli, log_format),
      "form of log lines"},
@@ -96,7 +117,7 @@ static const struct option_spec global_options[] = {
     {"--quiet", "-q", OPTION_FLAG, NULL, offsetof(struct cli, quiet),
      "no progress, only warnings and errors"},
     {"--help", "-h", OPTION_FLAG, NULL, offsetof(struct cli, help), "help for the command"},
-    {NULL, NULL, OPTION_FLAG, NULL, 0, NULL}};
+    OPTIONS_END};
 
 /* ---- finding the command ---- */
 
@@ -294,7 +315,11 @@ static int prepare(struct cli *cli, const struct command *command, struct conf *
         return err_set(err, ERR_USAGE, "option %s wants the name of a file, not an empty text",
                        *cli->config_path ? "--state" : "--config");
     if (command->needs & NEEDS_CONF) {
-        int rc = conf_load(cli->config_path, ret_conf, err);
+        bool edge = cli->edge || (command->needs & NEEDS_GATEWAY) == NEEDS_GATEWAY;
+        int rc = (edge ? conf_load_edge : conf_load)(cli->config_path, ret_conf, err);
+        if (rc < 0)
+            return rc;
+        rc = operations_check(*ret_conf, err);
         if (rc < 0)
             return rc;
         cli->conf = *ret_conf;

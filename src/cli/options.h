@@ -29,6 +29,16 @@ struct option_spec {
     const char *help;
 };
 
+#define OPTIONS_END                                                                                \
+    { NULL, NULL, OPTION_FLAG, NULL, 0, NULL }
+
+/* Of every command that changes something. */
+#define OPTION_WHY(struct_name)                                                                    \
+    {                                                                                              \
+        "--why", NULL, OPTION_TEXT, "TEXT", offsetof(struct struct_name, why),                     \
+            "the reason, for the audit log (needed)"                                               \
+    }
+
 /* A table, and the values of what is not given. Both are constant; whoever parses copies the
  * defaults. */
 struct option_set {

@@ -60,6 +60,7 @@ static int64_t version_in(struct span body) {
 int remote_call(const struct cli *cli, const char *method, const char *path, struct span body,
                 int *ret_status, struct buf *ret_body, struct err *err) {
     const struct conf_serve *serve = &cli->conf->serve;
+    bool nobody = false;
     _cleanup_(mem_freep) char *url = url_of(cli->conf, path);
     struct http_call call = {.method = method,
                              .url = url,
@@ -67,10 +68,11 @@ int remote_call(const struct cli *cli, const char *method, const char *path, str
                              .token = serve->token_operator ? serve->token_operator
                                                             : serve->token_viewer,
                              .tls_ca = serve->tls_cert, /* ours, whoever signed it */
-                             .limit_us = CALL_US};
+                             .limit_us = CALL_US,
+                             .refused = &nobody};
     *ret_status = 0;
     int rc = http_call(&call, ret_status, ret_body, err);
-    if (rc == ERR_UNREACHABLE) { /* nobody listens */
+    if (rc == ERR_UNREACHABLE && nobody) { /* one that hangs is a daemon all the same */
         *ret_status = 0;
         return 0;
     }
@@ -119,8 +121,8 @@ int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version,
 
 /* ---- others that share flags ---- */
 
-static void list_unconfirmed(const struct json_doc *d, struct buf *out) {
-    const struct json_node *list = json_member(d, json_root(d), "instances");
+static void list_unconfirmed(const struct json_doc *d, const char *what, struct buf *out) {
+    const struct json_node *list = json_member(d, json_root(d), what);
     for (const struct json_node *n = list ? json_first(d, list) : NULL; n;
          n = json_next(d, list, n)) {
         const struct json_node *name = json_member(d, n, "name");
@@ -147,7 +149,8 @@ static int read_instances(struct span body, struct buf *out) {
     const struct json_node *problem = json_member(&doc, json_root(&doc), "problem");
     if (problem && problem->type == JSON_STRING)
         buf_add_text(out, "Redis is away: others have not been told\n");
-    list_unconfirmed(&doc, out);
+    list_unconfirmed(&doc, "instances", out);
+    list_unconfirmed(&doc, "edges", out);
     return 0;
 }
 

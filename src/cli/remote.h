@@ -15,16 +15,16 @@ enum remote_answer { REMOTE_NOT_THERE, REMOTE_IN_USE, REMOTE_NOT_YET };
 int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version, int64_t wait_us,
                        enum remote_answer *ret_answer, struct err *err) must_check;
 
-/* The daemons that share flags with the one here and do not use what it uses, within `wait_us`: one
- * line each, into `out`; empty: all do. */
+/* The daemons that share flags with the one here, and its edges, that do not use what it uses,
+ * within `wait_us`: one line each, into `out`; empty: all do. */
 int remote_unconfirmed(const struct cli *cli, int64_t wait_us, struct buf *out,
                        struct err *err) must_check;
 
 /* before + the name percent-encoded (names are any text) + after; free() it. */
 char *remote_path(const char *before, const char *name, const char *after);
 
-/* A call of the daemon's API. *ret_status 0: no daemon answers here. ERR_ACCESS: it does not know
- * our token. */
+/* A call of the daemon's API. *ret_status 0: no daemon listens here. ERR_UNREACHABLE: one does, and
+ * does not answer; ERR_ACCESS: it does not know our token. */
 int remote_call(const struct cli *cli, const char *method, const char *path, struct span body,
                 int *ret_status, struct buf *ret_body, struct err *err) must_check;
 

@@ -5,6 +5,7 @@
 #define BANYAN_CLI_STATUS_H
 
 #include "base/buf.h"
+#include "state/edge.h"
 #include "state/lock.h"
 #include "state/state.h"
 
@@ -31,6 +32,8 @@ struct status {
     lsn_t source_end;
     int64_t now_us;
     int64_t parked;
+    struct state_edge *edges; /* that have ever asked */
+    size_t edge_count;
     struct status_pipeline *pipelines;
     size_t pipeline_count;
     const char **not_started; /* modules of the configuration; borrowed names */

@@ -113,6 +113,11 @@ void status_text(const struct status *s, struct buf *out) {
     for (size_t i = 0; i < s->not_started_count; i++)
         buf_printf(out, "module %s: not started; banyan run %s starts it\n", s->not_started[i],
                    s->not_started[i]);
+    for (size_t i = 0; i < s->edge_count; i++) {
+        buf_printf(out, "edge %s: heard of about ", s->edges[i].name);
+        render_age(out, s->now_us - s->edges[i].seen_us);
+        buf_add_text(out, " ago; banyan edges list asks the daemon\n");
+    }
     if (s->parked)
         buf_printf(out, "%" PRId64 " parked changes; banyan parked list shows them\n", s->parked);
 }
@@ -205,6 +210,14 @@ void status_json(const struct status *s, struct buf *out) {
     json_out_open(&j, "not_started", '[');
     for (size_t i = 0; i < s->not_started_count; i++)
         json_out_text(&j, NULL, s->not_started[i]);
+    json_out_close(&j, ']');
+    json_out_open(&j, "edges", '[');
+    for (size_t i = 0; i < s->edge_count; i++) {
+        json_out_open(&j, NULL, '{');
+        json_out_text(&j, "name", s->edges[i].name);
+        time_json(&j, "heard", s->edges[i].seen_us);
+        json_out_close(&j, '}');
+    }
     json_out_close(&j, ']');
     json_out_int(&j, "parked", s->parked);
     json_out_close(&j, '}');

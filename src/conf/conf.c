@@ -13,8 +13,8 @@ struct conf_whole {
     struct arena arena;
 };
 
-int conf_parse(const char *name, const char *text, size_t len, struct conf **ret_conf,
-               struct err *err) {
+static int parse(const char *name, const char *text, size_t len, bool edge, struct conf **ret_conf,
+                 struct err *err) {
     struct conf_whole *whole = mem_zalloc(1, sizeof *whole);
     arena_init(&whole->arena, CONF_MEMORY_MAX);
     struct tree_input in = {name, len ? text : "", len, NULL};
@@ -25,12 +25,17 @@ int conf_parse(const char *name, const char *text, size_t len, struct conf **ret
     if (rc == 0 && !file.ptr)
         rc = err_set(err, ERR_CONF, "%s:1:1: no memory left for its name", name);
     if (rc == 0)
-        rc = bind_conf(whole->conf.file, root, &whole->arena, &whole->conf, err);
+        rc = bind_conf(whole->conf.file, root, &whole->arena, edge, &whole->conf, err);
     if (rc < 0)
         conf_free(&whole->conf);
     else
         *ret_conf = &whole->conf;
     return rc;
+}
+
+int conf_parse(const char *name, const char *text, size_t len, struct conf **ret_conf,
+               struct err *err) {
+    return parse(name, text, len, false, ret_conf, err);
 }
 
 static const char *way_out(int number) {
@@ -70,11 +75,19 @@ static int read_file(const char *path, struct buf *out, struct err *err) {
     return rc;
 }
 
-int conf_load(const char *path, struct conf **ret_conf, struct err *err) {
-    /* One read more than the limit, so that the exact check is conf_parse's. */
+static int load(const char *path, bool edge, struct conf **ret_conf, struct err *err) {
+    /* One read more than the limit, so that the exact check is parse's. */
     _cleanup_(buf_release) struct buf text = {.max = CONF_FILE_MAX + 128 * (size_t)1024};
     int rc = read_file(path, &text, err);
-    return rc < 0 ? rc : conf_parse(path, text.data, text.len, ret_conf, err);
+    return rc < 0 ? rc : parse(path, text.data, text.len, edge, ret_conf, err);
+}
+
+int conf_load(const char *path, struct conf **ret_conf, struct err *err) {
+    return load(path, false, ret_conf, err);
+}
+
+int conf_load_edge(const char *path, struct conf **ret_conf, struct err *err) {
+    return load(path, true, ret_conf, err);
 }
 
 void conf_free(struct conf *conf) {

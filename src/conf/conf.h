@@ -24,6 +24,10 @@
 #define CONF_ENTRIES_MAX 10000              /* entries in one mapping or list */
 #define CONF_ROUTES_MAX 1024                /* of all modules */
 #define CONF_ATTRIBUTES_MAX 32              /* of a user, or of a tenant */
+#define CONF_OPERATIONS_MAX 1000            /* of all modules */
+#define CONF_PARAMS_MAX 64                  /* of one operation */
+#define CONF_PARAM_NAME_MAX 63              /* bytes */
+#define CONF_PATTERNS_MAX 256               /* paths in one `compare` */
 #define CONF_NAMESPACE_MAX 255              /* bytes of database.collection (MongoDB manual) */
 #define CONF_MEMORY_MAX (128 * 1024 * 1024) /* bytes of everything read */
 
@@ -155,6 +159,45 @@ struct conf_fallback {
     } breaker;
 };
 
+/* Two texts, of which the file chooses the first. */
+struct conf_pair {
+    struct conf_text name, value;
+    int choice; /* of `value`, where the key has a fixed set */
+};
+
+enum conf_compare_rules {
+    CONF_COMPARE_EXACT,
+    CONF_COMPARE_MAPPED,
+    CONF_COMPARE_REFERENCE,
+};
+enum conf_compare_store { CONF_STORE_FIELDS, CONF_STORE_DOCUMENTS };
+enum conf_form { CONF_FORM_NUMBER, CONF_FORM_BOOLEAN, CONF_FORM_DATE, CONF_FORM_UUID };
+
+/* How the answers of both sides are compared, of a route or an operation. */
+struct conf_compare {
+    double sample; /* percent of the calls */
+    enum conf_compare_rules rules;
+    double tolerance;
+    struct conf_list ignore, mask; /* paths */
+    struct conf_list headers;      /* routes only */
+    struct conf_pair *key; /* path of an array -> the member that tells its elements apart */
+    size_t key_count;
+    struct conf_pair *types; /* path -> choice is an enum conf_form */
+    size_t type_count;
+    enum conf_compare_store store;
+};
+
+/* What the parallel run of a module may cost the other side. */
+struct conf_budget {
+    int per_second, concurrent;
+};
+
+/* Thresholds of a module. */
+struct conf_gates {
+    double divergence_rate; /* percent ... */
+    int64_t divergence_window_us;
+};
+
 struct conf_route {
     struct conf_at at;
     struct conf_text prefix;
@@ -164,7 +207,86 @@ struct conf_route {
     size_t user_attribute_count, tenant_attribute_count;
     struct conf_list read; /* "POST /api/products/search" */
     struct conf_fallback fallback;
+    struct conf_compare compare;
+    int64_t own_writes_us;    /* the longest that an own write keeps reads on SQL; 0: not at all */
     struct conf_text planned; /* a date */
+};
+
+/* Any value of the file: a template for MongoDB, a default. Texts are expanded. */
+enum conf_value_kind {
+    CONF_VALUE_NULL,
+    CONF_VALUE_BOOL,
+    CONF_VALUE_INT,
+    CONF_VALUE_DOUBLE,
+    CONF_VALUE_TEXT,
+    CONF_VALUE_LIST,
+    CONF_VALUE_MAP
+};
+
+struct conf_member;
+
+struct conf_value {
+    enum conf_value_kind kind;
+    struct conf_at at;
+    bool boolean;
+    int64_t integer;
+    double real;
+    struct span text;
+    struct conf_member *members; /* of a list or map */
+    size_t count;
+};
+
+struct conf_member {
+    struct conf_text name; /* of a map */
+    struct conf_value value;
+};
+
+enum conf_param_type {
+    CONF_PARAM_BOOL,
+    CONF_PARAM_INT32,
+    CONF_PARAM_INT64,
+    CONF_PARAM_DOUBLE,
+    CONF_PARAM_DECIMAL,
+    CONF_PARAM_STRING,
+    CONF_PARAM_DATE,
+    CONF_PARAM_TIMESTAMP,
+    CONF_PARAM_UUID,
+    CONF_PARAM_OBJECTID,
+    CONF_PARAM_BYTES,
+    CONF_PARAM_JSON
+};
+/* "int64". Static. */
+const char *conf_param_type_name(enum conf_param_type type);
+
+struct conf_param {
+    struct conf_text name;
+    struct conf_text type_name; /* "int64[]" */
+    enum conf_param_type type;
+    bool array;                     /* of them */
+    bool null;                      /* may be null */
+    const struct conf_value *value; /* where the caller gives none; NULL: the caller must */
+    int64_t max;                    /* 0: no limit of its own */
+};
+
+/* The MongoDB form of a read: a find or an aggregate. */
+struct conf_operation_mongodb {
+    struct conf_text find, aggregate; /* the collection; one of them */
+    const struct conf_value *filter, *sort, *projection, *limit, *skip, *pipeline; /* or NULL */
+};
+
+enum conf_returns { CONF_RETURNS_MANY, CONF_RETURNS_ONE, CONF_RETURNS_SET };
+
+struct conf_operation {
+    struct conf_text name;
+    struct conf_text sql;
+    struct conf_operation_mongodb mongodb;
+    struct conf_param *params;
+    size_t param_count;
+    enum conf_returns returns;
+    int64_t timeout_us;
+    bool evaluate; /* who may only evaluate may call it */
+    struct conf_fallback fallback;
+    struct conf_compare compare;
 };
 
 /* `reads` and `writes`; auto follows the phase. In the order of enum route_reads and route_writes,
@@ -183,11 +305,15 @@ struct conf_module {
     struct conf_text flag; /* NULL: none; that it exists is for whoever reads the flags */
     struct conf_mapping *collections;
     size_t collection_count;
+    struct conf_operation *operations;
+    size_t operation_count;
     struct conf_route *routes;
     size_t route_count;
     enum conf_reads reads; /* with `stage` worked in */
     enum conf_writes writes;
     struct conf_text stage; /* NULL: not given */
+    struct conf_budget budget;
+    struct conf_gates gates;
 };
 
 enum conf_nginx { CONF_NGINX_MANAGED, CONF_NGINX_EXTERNAL };
@@ -200,6 +326,8 @@ struct conf_gateway {
     const char *tls_cert, *tls_key;
     const char *workers; /* "auto" or a number */
     int64_t body_limit;  /* bytes */
+    int64_t drain_us;    /* of WebSockets, on a rollback */
+    int64_t watermark_max_age_us;
     const char *reload_command;
     const char *program, *module; /* of nginx */
 };
@@ -270,16 +398,38 @@ struct conf_alerts {
     size_t rule_count;
 };
 
+#define CONF_EDGE_NAME_MAX 64
+
+/* 1 to 64 letters, digits, dots, dashes and underscores. */
+bool conf_is_edge_name(const char *name);
+
+/* A gateway on a machine of its own, and the daemon that it follows. */
+struct conf_edge {
+    struct conf_at at;        /* line 0: there is none */
+    struct conf_text control; /* http[s]://host:port; NULL: not said */
+    const char *token;        /* secret; NULL: none */
+    const char *ca, *cert, *key;
+    struct conf_text name; /* NULL: the machine's */
+};
+
 /* What `banyan serve` offers, and to whom. */
 struct conf_serve {
     const char *listen; /* address:port */
     struct conf_at listen_at;
-    const char *token_viewer, *token_operator, *token_evaluate; /* secrets; NULL: none */
-    const char *tls_cert, *tls_key, *tls_client_ca;             /* files; NULL: none */
+    const char *token_viewer, *token_operator, *token_evaluate,
+        *token_edge;                                /* secrets; NULL: none */
+    const char *tls_cert, *tls_key, *tls_client_ca; /* files; NULL: none */
     bool insecure;
     struct conf_list hosts;
     const char *ofrep_listen; /* NULL: no listener of its own */
     struct conf_list ofrep_origins;
+};
+
+/* What is kept of differences that the parallel run has found. */
+struct conf_divergences {
+    int64_t retention_us;
+    int fingerprints, examples;
+    struct conf_text collection; /* of the target, for copies; NULL: none */
 };
 
 struct conf {
@@ -289,6 +439,9 @@ struct conf {
     struct conf_serve serve;
     struct conf_alerts alerts;
     struct conf_gateway gateway;
+    bool is_edge; /* read as an edge reads it: what only a control daemon needs is not there */
+    struct conf_edge edge;
+    struct conf_divergences divergences;
     const char *redis; /* secret inside; NULL: none */
     struct conf_at redis_at;
     struct conf_source source;
@@ -301,6 +454,11 @@ struct conf {
 /* Reads and checks `path`. On failure the error text begins with "path:line:column: ". */
 int conf_load(const char *path, struct conf **ret_conf, struct err *err) must_check;
 
+/* As an edge reads it: the keys that only the control daemon needs (source, target, collections and
+ * so on) may be there or not and are not looked into, so that their secrets need not be on this
+ * machine. A file with edge.control is read so by conf_load as well. */
+int conf_load_edge(const char *path, struct conf **ret_conf, struct err *err) must_check;
+
 /* Same, from memory; `name` stands for the path in errors. For tests and fuzzing. */
 int conf_parse(const char *name, const char *text, size_t len, struct conf **ret_conf,
                struct err *err) must_check;
@@ -309,8 +467,21 @@ void conf_free(struct conf *conf);
 /* The module of that name; NULL if there is none. */
 const struct conf_module *conf_module(const struct conf *conf, const char *name);
 
+/* The operation of that name, of any module (ret_module may be NULL); NULL if there is none. */
+const struct conf_operation *conf_operation(const struct conf *conf, const char *name,
+                                            const struct conf_module **ret_module);
+
+/* Appends the value as JSON; numbers that JSON does not have become texts (".inf"). */
+void conf_value_json(const struct conf_value *value, struct buf *out);
+
 /* Effective values as YAML or JSON, passwords replaced by "***". */
 void conf_show(const struct conf *conf, bool json, struct buf *out);
+
+/* What conf_show can take: `max` of its buffer. */
+#define CONF_SHOWN_MAX ((size_t)64 * 1024 * 1024)
+
+/* Whether all effective values are the same, secrets included. */
+bool conf_same(const struct conf *a, const struct conf *b);
 
 /* `uri` with its password (userinfo and password/sslpassword/... parameters) replaced by "***".
  * For every message that names a server. Works on libpq's and MongoDB's URIs; of an http or https

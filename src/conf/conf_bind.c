@@ -174,6 +174,25 @@ static int bind_percent(struct binder *b, const struct conf_key *key, const stru
     return 0;
 }
 
+static int bind_real(struct binder *b, const struct conf_key *key, const struct tree_node *node,
+                     double *ret) {
+    struct span text;
+    const char *shown;
+    enum conf_scalar_kind kind;
+    int64_t integer = 0;
+    double real = 0;
+    int rc = bind_literal(b, key, node, "a number", &text, &shown);
+    if (rc < 0)
+        return rc;
+    bool is_one = conf_read_number(text, &kind, &integer, &real);
+    double v = is_one && kind == CONF_INT ? (double)integer : real;
+    if (!is_one || !(v >= (double)key->min && v <= (double)key->max))
+        return bind_error(b, node->at, "'%s' must be a number from %lld to %lld, not %.60s",
+                          key->name, (long long)key->min, (long long)key->max, shown);
+    *ret = v;
+    return 0;
+}
+
 static int bind_size(struct binder *b, const struct conf_key *key, const struct tree_node *node,
                      int64_t *ret) {
     struct conf_text text;
@@ -347,6 +366,8 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
         return bind_percent(b, key, node, field);
     case KIND_SIZE:
         return bind_size(b, key, node, field);
+    case KIND_REAL:
+        return bind_real(b, key, node, field);
     case KIND_ASKER:
         return bind_asker(b, key, key_at, node, field);
     case KIND_FALLBACK:
@@ -355,6 +376,8 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
         return bind_table(b, key, node, field);
     case KIND_ID:
         return bind_id(b, node, base);
+    case KIND_VALUE:
+        return bind_value(b, key->name, node, field);
     case KIND_FIXED:
         return bind_fixed(b, key, key_at, node);
     case KIND_MODULES:
@@ -368,6 +391,9 @@ static int bind_key(struct binder *b, const struct conf_key *key, struct conf_at
     case KIND_ALERT_RULES:
     case KIND_ROUTES:
     case KIND_ATTRIBUTES:
+    case KIND_PAIRS:
+    case KIND_OPERATIONS:
+    case KIND_PARAMS:
         return bind_entries(b, key, node, base);
     case KIND_LATER:
         break; /* refused before */
@@ -427,7 +453,8 @@ int bind_scope(struct binder *b, enum conf_scope scope, unsigned where, const ch
     size_t count;
     const struct conf_key *key = conf_keys(scope, &count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (key[i].kind == KIND_LATER || !conf_key_applies(&key[i], where))
+        if (key[i].kind == KIND_LATER || !conf_key_applies(&key[i], where) ||
+            (b->edge && key[i].flags & KEY_CONTROL))
             continue;
         const struct tree_entry *e = tree_find(node, key[i].name);
         rc = e ? bind_key(b, &key[i], e->key_at, e->value, base)

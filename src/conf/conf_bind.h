@@ -14,6 +14,7 @@ struct binder {
     const char *file;
     struct arena *arena;
     size_t embed_depth;
+    bool edge; /* KEY_CONTROL is not looked into */
     struct err *err;
 };
 
@@ -43,6 +44,17 @@ int bind_asker(struct binder *b, const struct conf_key *key, struct conf_at key_
                const struct tree_node *node, struct conf_asker *asker) must_check;
 int bind_fallback(struct binder *b, const struct conf_key *key, struct conf_at key_at,
                   const struct tree_node *node, struct conf_fallback *fallback) must_check;
+/* Operations, and what in them has more than one form (conf_bind_operation.c). */
+int bind_operation(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
+                   struct conf_operation *operation) must_check;
+int bind_param(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
+               struct conf_param *param) must_check;
+int bind_value(struct binder *b, const char *what, const struct tree_node *node,
+               const struct conf_value **ret_value) must_check;
+int bind_pair(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
+              struct conf_pair *pair) must_check;
+/* What only the whole file shows, about operations and the parallel run. */
+int bind_check_operations(struct binder *b, struct conf *conf) must_check;
 /* What only the whole file shows, about the gateway and its routes; works `stage` in. */
 int bind_check_routes(struct binder *b, struct conf *conf) must_check;
 
@@ -56,7 +68,8 @@ int bind_error(const struct binder *b, struct conf_at at, const char *fmt, ...) 
 void *bind_alloc(struct binder *b, size_t count, size_t size) must_check;
 
 /* The whole file. */
-int bind_conf(const char *file, const struct tree_node *root, struct arena *arena,
+/* `edge`, or edge.control in the file: as an edge reads it. */
+int bind_conf(const char *file, const struct tree_node *root, struct arena *arena, bool edge,
               struct conf *conf, struct err *err) must_check;
 
 #endif

@@ -220,6 +220,12 @@ static int bind_entry(struct binder *b, const struct conf_key *key, const struct
         return bind_alert_rule(b, key, e, (struct conf_alert_rule *)items + i);
     case KIND_ROUTES:
         return bind_route(b, key, e, (struct conf_route *)items + i);
+    case KIND_OPERATIONS:
+        return bind_operation(b, key, e, (struct conf_operation *)items + i);
+    case KIND_PARAMS:
+        return bind_param(b, key, e, (struct conf_param *)items + i);
+    case KIND_PAIRS:
+        return bind_pair(b, key, e, (struct conf_pair *)items + i);
     case KIND_ATTRIBUTES:
         return bind_attribute(b, key, e, (struct conf_attribute *)items + i);
     default: /* bind_entries has no size for other kinds */
@@ -250,6 +256,12 @@ static size_t entry_size(enum conf_kind kind) {
         return sizeof(struct conf_route);
     case KIND_ATTRIBUTES:
         return sizeof(struct conf_attribute);
+    case KIND_OPERATIONS:
+        return sizeof(struct conf_operation);
+    case KIND_PARAMS:
+        return sizeof(struct conf_param);
+    case KIND_PAIRS:
+        return sizeof(struct conf_pair);
     default:
         return 0;
     }
@@ -311,11 +323,19 @@ static int check_collections(struct binder *b, const struct conf *conf) {
     return rc;
 }
 
-int bind_conf(const char *file, const struct tree_node *root, struct arena *arena,
+static bool says_edge(const struct tree_node *root) {
+    const struct tree_entry *e = root->kind == TREE_MAP ? tree_find(root, "edge") : NULL;
+    return e && e->value->kind == TREE_MAP && tree_find(e->value, "control");
+}
+
+int bind_conf(const char *file, const struct tree_node *root, struct arena *arena, bool edge,
               struct conf *conf, struct err *err) {
-    struct binder b = {.file = file, .arena = arena, .err = err};
+    struct binder b = {.file = file, .arena = arena, .err = err, .edge = edge || says_edge(root)};
+    conf->is_edge = b.edge;
     int rc = bind_scope(&b, SCOPE_ROOT, 0, "", (struct conf_at){1, 1}, root, conf);
     if (rc == 0)
         rc = check_collections(&b, conf);
-    return rc < 0 ? rc : bind_check_routes(&b, conf);
+    if (rc == 0)
+        rc = bind_check_routes(&b, conf);
+    return rc < 0 ? rc : bind_check_operations(&b, conf);
 }

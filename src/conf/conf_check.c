@@ -67,6 +67,29 @@ const char *conf_check_token(const char *value) {
     return NULL;
 }
 
+const char *conf_check_control(const char *value) {
+    size_t scheme = begins(value, "https://") ? 8 : begins(value, "http://") ? 7 : 0;
+    size_t host = scheme
+                      ? strspn(value + scheme, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
+                                               "XYZ0123456789.-_:[]")
+                      : 0;
+    if (host == 0 || value[scheme] == ':' || strcmp(value + scheme + host, "/") == 0 ||
+        value[scheme + host])
+        return "must be https://host:port (or http://), without a path";
+    return NULL;
+}
+
+bool conf_is_edge_name(const char *name) {
+    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
+    return name[len] == '\0' && len > 0 && len <= CONF_EDGE_NAME_MAX;
+}
+
+const char *conf_check_edge_name(const char *value) {
+    return conf_is_edge_name(value)
+               ? NULL
+               : "must have 1 to 64 letters, digits, dots, dashes and underscores";
+}
+
 /* MongoDB manual, "MongoDB Limits and Thresholds", "Naming Restrictions". */
 const char *conf_check_database(const char *value) {
     size_t len = strlen(value);
@@ -152,7 +175,8 @@ static const struct {
              {"ms", 1000},
              {"s", 1000000},
              {"m", 60 * (int64_t)1000000},
-             {"h", 3600 * (int64_t)1000000}};
+             {"h", 3600 * (int64_t)1000000},
+             {"d", 24 * 3600 * (int64_t)1000000}};
 #define UNIT_COUNT (sizeof units / sizeof units[0])
 
 bool conf_read_duration(struct span s, int64_t *ret_us) {

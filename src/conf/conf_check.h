@@ -22,6 +22,8 @@ const char *conf_check_slot(const char *value);
 const char *conf_check_publication(const char *value);
 const char *conf_check_listen(const char *value);
 const char *conf_check_token(const char *value);
+const char *conf_check_control(const char *value);
+const char *conf_check_edge_name(const char *value);
 const char *conf_check_database(const char *value);
 const char *conf_check_collection(const char *value);
 const char *conf_check_index_name(const char *value);

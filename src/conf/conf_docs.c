@@ -51,7 +51,7 @@ static const char introduction[] =
     "  This happens after the YAML is read, so a value can never add keys. Names that are keys of "
     "the file (columns,\n"
     "  fields, collections, modules) are taken as they are.\n"
-    "- A duration is a whole number with a unit: `250us`, `5ms`, `10s`, `1m`, `2h`.\n"
+    "- A duration is a whole number with a unit: `250us`, `5ms`, `10s`, `1m`, `2h`, `7d`.\n"
     "- true and false, numbers and `~` stand without quotes, unless they come from `${...}`; "
     "anything else in quotes is\n"
     "  text. JSON is YAML, so a JSON file works as well.\n"
@@ -76,10 +76,12 @@ static void add_limits(struct buf *out) {
                "| entries in one mapping or list of names | %d |\n"
                "| columns in one list | %d |\n"
                "| levels of `embed` | %d |\n"
-               "| `database.collection` | %d bytes |\n",
+               "| `database.collection` | %d bytes |\n"
+               "| operations, and parameters of one | %d, %d |\n",
                CONF_FILE_MAX / (1024 * 1024), CONF_VALUE_MAX / 1024, CONF_NODES_MAX,
                TREE_ANCHORS_MAX, TREE_DEPTH_MAX, CONF_MEMORY_MAX / (1024 * 1024), CONF_ENTRIES_MAX,
-               CONF_COLUMNS_MAX, CONF_EMBED_DEPTH_MAX, CONF_NAMESPACE_MAX);
+               CONF_COLUMNS_MAX, CONF_EMBED_DEPTH_MAX, CONF_NAMESPACE_MAX, CONF_OPERATIONS_MAX,
+               CONF_PARAMS_MAX);
 }
 
 static const char *kind_name(enum conf_kind kind) {
@@ -110,6 +112,16 @@ static const char *kind_name(enum conf_kind kind) {
         return "percentage";
     case KIND_SIZE:
         return "size: a whole number of bytes, or with `k`, `m` or `g`";
+    case KIND_REAL:
+        return "number";
+    case KIND_OPERATIONS:
+        return "mapping: name of the operation, its keys";
+    case KIND_PARAMS:
+        return "mapping: name of the parameter, type or mapping";
+    case KIND_VALUE:
+        return "any value";
+    case KIND_PAIRS:
+        return "mapping: path, text";
     case KIND_ASKER:
         return "text, or mapping";
     case KIND_FALLBACK:
@@ -164,7 +176,7 @@ static void add_type(struct buf *out, const struct conf_key *key) {
     buf_add_text(out, kind_name(key->kind));
     if (key->choices)
         add_choices(out, key->choices);
-    if (key->kind == KIND_INT || key->kind == KIND_INT64)
+    if (key->kind == KIND_INT || key->kind == KIND_INT64 || key->kind == KIND_REAL)
         buf_printf(out, ", %lld to %lld", (long long)key->min, (long long)key->max);
     if (key->kind == KIND_DURATION)
         buf_printf(out, ", %s to %s", conf_duration_text(key->min).text,
@@ -199,6 +211,19 @@ static void add_key(struct buf *out, const struct conf_key *key) {
     buf_printf(out, "\n\n```yaml\n%s\n```\n", key->example);
 }
 
+static const char operations[] =
+    "\nIn the SQL text `:name` is a parameter, `:name|like` one whose `%`, `_` and `\\` mean "
+    "themselves in a\n"
+    "pattern; quotes, comments, dollar quotes and `::` are left alone. In the MongoDB form only a "
+    "text that is a name\n"
+    "as a whole, `\":id\"`, is a parameter; `\"::x\"` is the text `:x`. `{$regex: {contains: "
+    "\":query\"}}` (or `starts`,\n"
+    "`ends`) looks for the parameter's characters as they are. Values are bound, never written "
+    "into a statement; a\n"
+    "text never becomes a document or an operator. The statement runs in a read-only session, "
+    "with the search path\n"
+    "that the server gives the user.\n";
+
 static void add_scope(struct buf *out, enum conf_scope scope) {
     static const char *const titles[SCOPE_COUNT] = {
         [SCOPE_ROOT] = "The file",
@@ -214,12 +239,22 @@ static void add_scope(struct buf *out, enum conf_scope scope) {
         [SCOPE_ALERT_RULE] = "A rule: an entry of `alerts.rules`",
         [SCOPE_GATEWAY] = "`gateway`",
         [SCOPE_GATEWAY_TLS] = "`gateway.tls`",
+        [SCOPE_EDGE] = "`edge`",
         [SCOPE_ROUTE] = "A route: an entry of `routes`",
         [SCOPE_SIDE] = "A side of a route: `sql` and `mongodb`",
         [SCOPE_ASKER] = "A claim: `user`, `tenant` or an attribute of a route",
         [SCOPE_ATTRIBUTES] = "`attributes` of a route",
         [SCOPE_FALLBACK] = "`fallback` of a route",
         [SCOPE_BREAKER] = "`fallback.breaker` of a route",
+        [SCOPE_OPERATION] = "An operation: `operations.<operation>`",
+        [SCOPE_OPERATION_MONGODB] = "`mongodb` of an operation",
+        [SCOPE_PARAM] = "A parameter: `params.<param>`",
+        [SCOPE_OWN_WRITES] = "`own_writes` of a route",
+        [SCOPE_COMPARE] = "`compare` of a route or operation",
+        [SCOPE_BUDGET] = "`budget` of a module",
+        [SCOPE_GATES] = "`gates` of a module",
+        [SCOPE_DIVERGENCE_RATE] = "`gates.divergence_rate` of a module",
+        [SCOPE_DIVERGENCES] = "`divergences`",
         [SCOPE_MODULE] = "A module: `modules.<module>`",
         [SCOPE_MAPPING] = "A collection, or what is embedded in one",
         [SCOPE_FIELD] = "An exception: `fields.<column>`",
@@ -227,6 +262,8 @@ static void add_scope(struct buf *out, enum conf_scope scope) {
         [SCOPE_INDEX] = "An index: an entry of `indexes`",
     };
     buf_printf(out, "\n## %s\n", titles[scope]);
+    if (scope == SCOPE_OPERATION)
+        buf_add_text(out, operations);
     if (scope == SCOPE_MAPPING)
         buf_printf(out, "\nUnder `%s` and, for what is embedded, `embed.<field>`.\n",
                    conf_scope_path(scope));

@@ -17,6 +17,8 @@
 struct emit {
     struct buf *out;
     bool json;
+    bool secrets; /* as they are, see conf_same */
+    bool edge;    /* without what an edge does not read */
     size_t depth;
     struct {
         bool list;

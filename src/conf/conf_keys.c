@@ -15,10 +15,10 @@
 
 static const struct conf_key keys[] = {
     /* --- the file --- */
-    {SCOPE_ROOT, "source", KIND_SECTION, KEY_NEEDED, .child = SCOPE_SOURCE,
+    {SCOPE_ROOT, "source", KIND_SECTION, KEY_NEEDED | KEY_CONTROL, .child = SCOPE_SOURCE,
      .example = "source: {uri: \"postgresql://banyan@127.0.0.1:5432/shop\"}",
      .help = "The SQL database that is being left."},
-    {SCOPE_ROOT, "target", KIND_SECTION, KEY_NEEDED, .child = SCOPE_TARGET,
+    {SCOPE_ROOT, "target", KIND_SECTION, KEY_NEEDED | KEY_CONTROL, .child = SCOPE_TARGET,
      .example = "target: {uri: \"mongodb://127.0.0.1:27017/?replicaSet=rs0\", database: shop}",
      .help = "The MongoDB deployment that takes over."},
     {SCOPE_ROOT, "state", KIND_TEXT, 0, AT(conf, state), .fallback = "banyan.db",
@@ -26,7 +26,7 @@ static const struct conf_key keys[] = {
      .help =
          "The SQLite file that holds positions and progress, relative to the folder the program "
          "runs in. `--state FILE` wins over it. One file serves one configuration."},
-    {SCOPE_ROOT, "types", KIND_SECTION, 0, .child = SCOPE_TYPES,
+    {SCOPE_ROOT, "types", KIND_SECTION, KEY_CONTROL, .child = SCOPE_TYPES,
      .example = "types: {microseconds: string}",
      .help = "What to do where BSON cannot hold a value."},
     {SCOPE_ROOT, "modules", KIND_MODULES, KEY_NEEDED | KEY_FILLED, AT(conf, modules),
@@ -54,7 +54,7 @@ static const struct conf_key keys[] = {
      .otherwise = "loopback names and the listen address", .example = "hosts: [banyan.example.com]",
      .help = "Further names under which the page and the API may be asked; others are refused, so "
              "that no foreign page can reach them by a name of its own (DNS rebinding)."},
-    {SCOPE_ROOT, "ofrep", KIND_SECTION, 0, .child = SCOPE_OFREP,
+    {SCOPE_ROOT, "ofrep", KIND_SECTION, KEY_CONTROL, .child = SCOPE_OFREP,
      .otherwise = "flags are evaluated on `listen`",
      .example = "ofrep: {listen: \"127.0.0.1:8421\", origins: [\"https://app.example\"]}",
      .help = "A second listener that only evaluates flags (and /health)."},
@@ -63,12 +63,20 @@ static const struct conf_key keys[] = {
      .otherwise = "no gateway",
      .example = "gateway: {listen: \"127.0.0.1:8080\", trusted: [127.0.0.1/8]}",
      .help = "The nginx in front of both sides, which decides for each request who answers."},
-    {SCOPE_ROOT, "flags", KIND_TEXT_AT, KEY_RELOAD, AT(conf, flags),
+    {SCOPE_ROOT, "edge", KIND_SECTION, 0, AT(conf, edge),
+     .at_offset = offsetof(struct conf, edge.at), .child = SCOPE_EDGE, .otherwise = "no edge",
+     .example = "edge: {control: \"https://control.example:8420\", token: \"${file:/run/secrets/"
+                "banyan-edge}\", ca: ca.pem}",
+     .help = "A gateway on a machine of its own (`banyan serve --edge`), and the daemon that it "
+             "follows. An edge reads `gateway`, the modules with their `flag` and `routes`, "
+             "`listen`, `tokens`, `tls`, `state` and this; the other keys may stand in its file "
+             "and are not looked into, so their secrets need not be on its machine."},
+    {SCOPE_ROOT, "flags", KIND_TEXT_AT, KEY_RELOAD | KEY_CONTROL, AT(conf, flags),
      .fallback = "feature-flags.yml", .example = "flags: /etc/banyan/feature-flags.yml",
      .help = "The file of feature flags, relative to the folder the program is started in: "
              "feature-flags.yml, flagd's JSON, Unleash's features or LaunchDarkly's flags. The "
              "default need not exist."},
-    {SCOPE_ROOT, "redis", KIND_URI, KEY_SECRET, AT(conf, redis),
+    {SCOPE_ROOT, "redis", KIND_URI, KEY_SECRET | KEY_CONTROL, AT(conf, redis),
      .at_offset = offsetof(struct conf, redis_at), .check = conf_check_redis, .otherwise = "none",
      .example = "redis: \"redis://:${REDIS_PASSWORD}@127.0.0.1:6379/0\"",
      .help =
@@ -76,8 +84,11 @@ static const struct conf_key keys[] = {
          "at one holds at all within a second. redis://[[user]:password@]host[:port][/database]; "
          "TLS (rediss://) is not built. While it is away, flags can only be switched off or "
          "lowered; what was shared last goes on."},
+    {SCOPE_ROOT, "divergences", KIND_SECTION, KEY_CONTROL, AT(conf, divergences),
+     .child = SCOPE_DIVERGENCES, .example = "divergences: {retention: 30d}",
+     .help = "What is kept of the differences that the parallel run finds."},
     LATER(SCOPE_ROOT, "kafka", 0, "changes by way of Kafka"),
-    {SCOPE_ROOT, "alerts", KIND_SECTION, 0, .child = SCOPE_ALERTS,
+    {SCOPE_ROOT, "alerts", KIND_SECTION, KEY_CONTROL, .child = SCOPE_ALERTS,
      .example = "alerts: {webhook: \"http://127.0.0.1:9093/api/v2/alerts\"}",
      .help = "What `banyan serve` watches, and whom it tells. Alerts are always in the log, in "
              "`/v1/alerts` and on the page."},
@@ -127,9 +138,12 @@ static const struct conf_key keys[] = {
     {SCOPE_SNAPSHOT, "consistent", KIND_FLAG, 0, AT(conf, source.snapshot_consistent),
      .fallback = "false", .example = "consistent: true",
      .help =
-         "true: all chunks read the one snapshot that the slot exported, which holds back vacuum "
-         "until the copy is done and cannot survive a restart. false: each chunk reads in a short "
-         "transaction of its own, and the replay of the log makes them agree."},
+         "true: all chunks read one snapshot, the one that the new slot exported; it holds back "
+         "vacuum until the copy is done, and a copy that was interrupted begins anew: its "
+         "collections are emptied and copied from a new snapshot. So are collections that are "
+         "copied over a slot that exists (`--recopy`, a new collection). false: each chunk reads "
+         "in a short transaction of its own, and the replay of the log makes them agree; a copy "
+         "that was interrupted goes on."},
 
     /* --- target --- */
     {SCOPE_TARGET, "uri", KIND_URI, KEY_NEEDED | KEY_SECRET, AT(conf, target.uri),
@@ -197,14 +211,15 @@ static const struct conf_key keys[] = {
     {SCOPE_ALERTS, "rules", KIND_ALERT_RULES, KEY_RELOAD, AT(conf, alerts.rules),
      .at_offset = offsetof(struct conf, alerts.rule_count), .child = SCOPE_ALERT_RULE,
      .otherwise = "kafka_lag over 10000, streaming_lag over 60s, error_rate over 1%, "
-                  "divergence_rate over 1% (window 5m)",
+                  "divergence_rate over 1% (window 5m), verification_rate over 1% (window 5m)",
      .example = "rules: [{metric: streaming_lag, over: 60s, for: 2m, severity: critical}]",
      .help = "What is watched, instead of the default. `[]` is nothing."},
 
     {SCOPE_ALERT_RULE, "metric", KIND_TEXT_AT, KEY_NEEDED, AT(conf_alert_rule, metric),
      .example = "metric: streaming_lag",
      .help = "kafka_lag (changes that wait), streaming_lag (age of what was applied last), "
-             "error_rate (failed attempts to write), divergence_rate (documents found different), "
+             "error_rate (failed attempts to write), divergence_rate (reads that the parallel run "
+             "found different), verification_rate (documents that verifications found different), "
              "or a name of docs/metrics.md: a counter counts as its growth a second, a histogram "
              "as its 99th percentile."},
     {SCOPE_ALERT_RULE, "over", KIND_THRESHOLD, 0, AT(conf_alert_rule, over),
@@ -237,6 +252,10 @@ static const struct conf_key keys[] = {
     {SCOPE_TOKENS, "evaluate", KIND_TEXT, KEY_SECRET, AT(conf, serve.token_evaluate),
      .check = conf_check_token, .example = "evaluate: \"${BANYAN_EVAL}\"",
      .help = "May ask for the value of flags, and nothing else."},
+    {SCOPE_TOKENS, "edge", KIND_TEXT, KEY_SECRET, AT(conf, serve.token_edge),
+     .check = conf_check_token, .example = "edge: \"${BANYAN_EDGE}\"",
+     .help = "For gateways on other machines: may fetch published flags and settings and hand over "
+             "what nginx has counted, and nothing else."},
     {SCOPE_TLS, "cert", KIND_TEXT, 0, AT(conf, serve.tls_cert), .example = "cert: server.pem",
      .help = "The certificate and what leads to its root, in PEM."},
     {SCOPE_TLS, "key", KIND_TEXT, 0, AT(conf, serve.tls_key), .example = "key: server.key",
@@ -251,7 +270,7 @@ static const struct conf_key keys[] = {
      .example = "origins: [\"https://app.example\"]",
      .help = "Web pages of which sites may evaluate flags (CORS)."},
 
-    {SCOPE_MODULE, "collections", KIND_COLLECTIONS, KEY_NEEDED | KEY_FILLED,
+    {SCOPE_MODULE, "collections", KIND_COLLECTIONS, KEY_NEEDED | KEY_FILLED | KEY_CONTROL,
      AT(conf_module, collections), .at_offset = offsetof(struct conf_module, collection_count),
      .child = SCOPE_MAPPING, .example = "collections: {products: {table: public.products}}",
      .help =
@@ -262,7 +281,14 @@ static const struct conf_key keys[] = {
      .example = "flag: products_mongodb",
      .help = "The flag that decides, for each request, which side answers. It must be in the "
              "file of `flags`."},
-    LATER(SCOPE_MODULE, "operations", 0, "named reads and writes in both forms"),
+    {SCOPE_MODULE, "operations", KIND_OPERATIONS, 0, AT(conf_module, operations),
+     .at_offset = offsetof(struct conf_module, operation_count), .child = SCOPE_OPERATION,
+     .otherwise = "none",
+     .example = "operations: {get_product: {sql: \"SELECT id, name FROM products WHERE id = :id\", "
+                "mongodb: {find: products, filter: {_id: \":id\"}, projection: {name: 1}}, params: "
+                "{id: int64}, returns: one}}",
+     .help = "Named reads in a SQL and a MongoDB form, each under its name (letters, digits, `_`, "
+             "`-` and `.`), which may stand only once in the file; at most 1000."},
     {SCOPE_MODULE, "routes", KIND_ROUTES, 0, AT(conf_module, routes),
      .at_offset = offsetof(struct conf_module, route_count), .child = SCOPE_ROUTE,
      .otherwise = "none",
@@ -285,8 +311,13 @@ static const struct conf_key keys[] = {
              "mongodb). Not together with `reads` or `writes`."},
     LATER(SCOPE_MODULE, "rollout", 0, "steps of the rollout"),
     LATER(SCOPE_MODULE, "approvals", 0, "phases that wait for a person"),
-    LATER(SCOPE_MODULE, "gates", 0, "thresholds of the phases"),
-    LATER(SCOPE_MODULE, "budget", 0, "what the parallel run may cost"),
+    {SCOPE_MODULE, "gates", KIND_SECTION, KEY_CONTROL, AT(conf_module, gates), .child = SCOPE_GATES,
+     .example = "gates: {divergence_rate: {over: 1%, window: 5m}}",
+     .help = "Thresholds that the module must keep."},
+    {SCOPE_MODULE, "budget", KIND_SECTION, KEY_CONTROL, AT(conf_module, budget),
+     .child = SCOPE_BUDGET, .example = "budget: {per_second: 200, concurrent: 16}",
+     .help = "What the parallel run may cost the side that does not answer. A sample over it is "
+             "dropped and counted."},
 
     /* --- a collection, or what is embedded in one --- */
     {SCOPE_MAPPING, "table", KIND_TABLE, KEY_NEEDED | KEY_ANYWHERE, AT(conf_mapping, table),
@@ -391,7 +422,11 @@ static const struct conf_key *rows_of(const struct conf_key *table, size_t all,
 
 const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count) {
     const struct conf_key *rows = rows_of(keys, sizeof keys / sizeof keys[0], scope, ret_count);
-    return *ret_count ? rows : rows_of(conf_route_keys, conf_route_key_count, scope, ret_count);
+    if (*ret_count == 0)
+        rows = rows_of(conf_route_keys, conf_route_key_count, scope, ret_count);
+    if (*ret_count == 0)
+        rows = rows_of(conf_operation_keys, conf_operation_key_count, scope, ret_count);
+    return rows;
 }
 
 const struct conf_key *conf_key_find(enum conf_scope scope, struct span name) {
@@ -434,6 +469,7 @@ const char *conf_scope_path(enum conf_scope scope) {
         [SCOPE_ALERT_RULE] = "alerts.rules[]",
         [SCOPE_GATEWAY] = "gateway",
         [SCOPE_GATEWAY_TLS] = "gateway.tls",
+        [SCOPE_EDGE] = "edge",
         [SCOPE_MODULE] = "modules.<module>",
         [SCOPE_ROUTE] = "modules.<module>.routes[]",
         [SCOPE_SIDE] = "routes[].sql",
@@ -441,6 +477,15 @@ const char *conf_scope_path(enum conf_scope scope) {
         [SCOPE_ATTRIBUTES] = "routes[].attributes",
         [SCOPE_FALLBACK] = "routes[].fallback",
         [SCOPE_BREAKER] = "routes[].fallback.breaker",
+        [SCOPE_OPERATION] = "modules.<module>.operations.<operation>",
+        [SCOPE_OPERATION_MONGODB] = "operations.<operation>.mongodb",
+        [SCOPE_PARAM] = "params.<param>",
+        [SCOPE_OWN_WRITES] = "routes[].own_writes",
+        [SCOPE_COMPARE] = "routes[].compare",
+        [SCOPE_BUDGET] = "modules.<module>.budget",
+        [SCOPE_GATES] = "modules.<module>.gates",
+        [SCOPE_DIVERGENCE_RATE] = "gates.divergence_rate",
+        [SCOPE_DIVERGENCES] = "divergences",
         [SCOPE_MAPPING] = "modules.<module>.collections.<collection>",
         [SCOPE_FIELD] = "fields.<column>",
         [SCOPE_ADD] = "add.<field>",

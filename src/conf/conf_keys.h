@@ -25,6 +25,7 @@ enum conf_scope {
     SCOPE_ALERT_RULE,
     SCOPE_GATEWAY,
     SCOPE_GATEWAY_TLS,
+    SCOPE_EDGE,
     SCOPE_MODULE,
     SCOPE_ROUTE,
     SCOPE_SIDE,
@@ -32,6 +33,15 @@ enum conf_scope {
     SCOPE_ATTRIBUTES,
     SCOPE_FALLBACK,
     SCOPE_BREAKER,
+    SCOPE_OPERATION,
+    SCOPE_OPERATION_MONGODB,
+    SCOPE_PARAM,
+    SCOPE_OWN_WRITES,
+    SCOPE_COMPARE,
+    SCOPE_BUDGET,
+    SCOPE_GATES,
+    SCOPE_DIVERGENCE_RATE,
+    SCOPE_DIVERGENCES,
     SCOPE_MAPPING,
     SCOPE_FIELD,
     SCOPE_ADD,
@@ -55,6 +65,7 @@ enum conf_kind {
     KIND_THRESHOLD, /* struct conf_threshold */
     KIND_PERCENT,   /* double, 0 to 100 */
     KIND_SIZE,      /* int64_t, bytes */
+    KIND_REAL,      /* double, min to max */
     KIND_ASKER,     /* struct conf_asker: a text, or the keys of `child` */
     KIND_FALLBACK,  /* struct conf_fallback: true, false, or the keys of `child` */
     KIND_TABLE,     /* struct conf_table */
@@ -70,6 +81,10 @@ enum conf_kind {
     KIND_ALERT_RULES,
     KIND_ROUTES,
     KIND_ATTRIBUTES,
+    KIND_OPERATIONS,
+    KIND_PARAMS,
+    KIND_VALUE, /* const struct conf_value * */
+    KIND_PAIRS, /* struct conf_pair; of `choices`, where there are some */
     KIND_FIXED, /* in the contract, but only its default is built */
     KIND_LATER  /* in the contract, not built at all */
 };
@@ -81,7 +96,8 @@ enum {
     KEY_COLLECTION = 8, /* scope mapping: in a collection ... */
     KEY_EMBEDDED = 16,  /* ... in an embedded document */
     KEY_INHERITED = 32, /* embedded: the default is the value of what it is embedded in */
-    KEY_FILLED = 64     /* a mapping or list that may not be empty */
+    KEY_FILLED = 64,    /* a mapping or list that may not be empty */
+    KEY_CONTROL = 128   /* not for an edge: there it may stand, and is not looked into */
 };
 #define KEY_ANYWHERE (KEY_COLLECTION | KEY_EMBEDDED)
 
@@ -102,9 +118,12 @@ struct conf_key {
     const char *help;
 };
 
-/* The rows of the gateway and of routes; conf_keys.c has the others. */
+/* The rows of the gateway and of routes, and of operations and the parallel run; conf_keys.c has
+ * the others. */
 extern const struct conf_key conf_route_keys[];
 extern const size_t conf_route_key_count;
+extern const struct conf_key conf_operation_keys[];
+extern const size_t conf_operation_key_count;
 
 /* The rows of a scope. */
 const struct conf_key *conf_keys(enum conf_scope scope, size_t *ret_count);

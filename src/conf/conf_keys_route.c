@@ -6,9 +6,6 @@
 #define SECOND ((int64_t)1000000)
 #define AT(type, member) .offset = offsetof(struct type, member)
 #define RANGE(low, high) .min = (low), .max = (high)
-#define LATER(where_scope, key_name, text)                                                         \
-    { .scope = (where_scope), .name = (key_name), .kind = KIND_LATER, .help = (text) }
-
 const struct conf_key conf_route_keys[] = {
     {SCOPE_GATEWAY, "nginx", KIND_CHOICE, 0, AT(conf_gateway, nginx), .choices = "managed|external",
      .fallback = "managed", .example = "nginx: external",
@@ -30,6 +27,15 @@ const struct conf_key conf_route_keys[] = {
     {SCOPE_GATEWAY, "body_limit", KIND_SIZE, 0, AT(conf_gateway, body_limit),
      RANGE(1, INT64_C(1) << 40), .fallback = "1m", .example = "body_limit: 20m",
      .help = "The longest body of a request; over it the answer is 413."},
+    {SCOPE_GATEWAY, "drain", KIND_DURATION, 0, AT(conf_gateway, drain_us), RANGE(0, 3600 * SECOND),
+     .fallback = "30s", .example = "drain: 5s",
+     .help = "How long WebSockets that are with MongoDB may go on once SQL is the side again; then "
+             "they are closed."},
+    {SCOPE_GATEWAY, "watermark_max_age", KIND_DURATION, 0, AT(conf_gateway, watermark_max_age_us),
+     RANGE(SECOND, 3600 * SECOND), .fallback = "10s", .example = "watermark_max_age: 30s",
+     .help = "When nobody has said for so long how far MongoDB is (the daemon or the pipeline is "
+             "away), who has just written stays on SQL until somebody does, however long "
+             "`own_writes.wait` is."},
     {SCOPE_GATEWAY, "reload_command", KIND_TEXT, 0, AT(conf_gateway, reload_command),
      .fallback = "nginx -s reload", .example = "reload_command: systemctl reload nginx",
      .help = "external only: what makes nginx read its configuration again; run by /bin/sh."},
@@ -45,6 +51,27 @@ const struct conf_key conf_route_keys[] = {
      .example = "cert: site.pem", .help = "The certificate and what leads to its root, in PEM."},
     {SCOPE_GATEWAY_TLS, "key", KIND_TEXT, 0, AT(conf_gateway, tls_key), .example = "key: site.key",
      .help = "Its key, in PEM."},
+
+    {SCOPE_EDGE, "control", KIND_TEXT_AT, 0, AT(conf_edge, control), .check = conf_check_control,
+     .otherwise = "`banyan serve --edge --control URL` says it",
+     .example = "control: \"https://control.example:8420\"",
+     .help =
+         "The control daemon's `listen`, as this machine reaches it. A file with this key is an "
+         "edge's, for every command. Anything but loopback must be https, or `insecure: "
+         "true`."},
+    {SCOPE_EDGE, "token", KIND_TEXT, KEY_SECRET, AT(conf_edge, token), .check = conf_check_token,
+     .example = "token: \"${file:/run/secrets/banyan-edge}\"",
+     .otherwise = "none: for a control daemon without tokens",
+     .help = "The control daemon's `tokens.edge`."},
+    {SCOPE_EDGE, "ca", KIND_TEXT, 0, AT(conf_edge, ca), .otherwise = "the system's authorities",
+     .example = "ca: ca.pem", .help = "Certificates, in PEM, that vouch for the control daemon's."},
+    {SCOPE_EDGE, "cert", KIND_TEXT, 0, AT(conf_edge, cert), .example = "cert: edge.pem",
+     .help = "Our certificate, where the control daemon asks for one (`tls.client_ca`)."},
+    {SCOPE_EDGE, "key", KIND_TEXT, 0, AT(conf_edge, key), .example = "key: edge.key",
+     .help = "Its key, in PEM."},
+    {SCOPE_EDGE, "name", KIND_TEXT_AT, 0, AT(conf_edge, name), .check = conf_check_edge_name,
+     .otherwise = "the machine's name", .example = "name: edge-1",
+     .help = "Under which this edge is known. Two edges must have two names."},
 
     {SCOPE_ROUTE, "prefix", KIND_TEXT_AT, KEY_NEEDED, AT(conf_route, prefix),
      .check = conf_check_prefix, .example = "prefix: /api/products",
@@ -77,8 +104,13 @@ const struct conf_key conf_route_keys[] = {
     {SCOPE_ROUTE, "planned", KIND_TEXT_AT, 0, AT(conf_route, planned), .check = conf_check_date,
      .otherwise = "none", .example = "planned: \"2027-02-01\"",
      .help = "The date for which its migration is planned; for the report."},
-    LATER(SCOPE_ROUTE, "compare", "sampling and rules of the comparison"),
-    LATER(SCOPE_ROUTE, "own_writes", "how long a user's own write keeps reads on SQL"),
+    {SCOPE_ROUTE, "compare", KIND_SECTION, 0, AT(conf_route, compare), .child = SCOPE_COMPARE,
+     .example = "compare: {sample: 5%, ignore: [updated_at], key: {items: id}}",
+     .help = "How its answers are compared with those of the other side."},
+    {SCOPE_ROUTE, "own_writes", KIND_SECTION, 0, .child = SCOPE_OWN_WRITES,
+     .example = "own_writes: {wait: 10s}",
+     .help = "Who has just written reads from SQL until MongoDB has what was written. Known by "
+             "`user`, else by the cookie `banyan_rw`."},
 
     {SCOPE_SIDE, "url", KIND_TEXT_AT, KEY_NEEDED, AT(conf_side, url), .check = conf_check_upstream,
      .example = "url: \"http://127.0.0.1:9001\"",
@@ -87,7 +119,8 @@ const struct conf_key conf_route_keys[] = {
      .check = conf_check_service, .example = "service: product-service-sql",
      .help = "What `X-Service` calls it."},
 
-    {SCOPE_ASKER, "jwt", KIND_TEXT_AT, KEY_NEEDED, AT(conf_asker, claim), .example = "jwt: sub",
+    {SCOPE_ASKER, "jwt", KIND_TEXT_AT, KEY_NEEDED, AT(conf_asker, claim),
+     .check = conf_check_quotable, .example = "jwt: sub",
      .help = "A claim of the JWT in the header Authorization (HS256, RS256, ES256)."},
     {SCOPE_ASKER, "key", KIND_TEXT, KEY_NEEDED | KEY_SECRET, AT(conf_asker, key),
      .example = "key: \"${file:jwt.pem}\"",
@@ -102,6 +135,10 @@ const struct conf_key conf_route_keys[] = {
      .at_offset = offsetof(struct conf_route, tenant_attribute_count), .child = SCOPE_ASKER,
      .otherwise = "none", .example = "tenant: {tier: \"$http_x_tenant_tier\"}",
      .help = "Attributes of the tenant."},
+
+    {SCOPE_OWN_WRITES, "wait", KIND_DURATION, 0, AT(conf_route, own_writes_us),
+     RANGE(0, 3600 * SECOND), .fallback = "30s", .example = "wait: 10s",
+     .help = "The longest that reads stay on SQL for it while MongoDB is behind. 0: not at all."},
 
     {SCOPE_FALLBACK, "on", KIND_WORDS, KEY_FILLED, AT(conf_fallback, on), .otherwise = "all four",
      .example = "on: [connect, timeout, 5xx]",

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define ALWAYS_SET                                                                                 \
     "always set by Banyan, whatever the URI says: w: majority, journal: true, primary reads, "     \
@@ -43,7 +44,7 @@ static void show_absent(struct emit *e, const struct conf_key *key) {
 
 static void show_text(struct emit *e, const struct conf_key *key, const char *text) {
     if (text)
-        emit_text(e, key->name, key->flags & KEY_SECRET ? SECRET_SHOWN : text);
+        emit_text(e, key->name, key->flags & KEY_SECRET && !e->secrets ? SECRET_SHOWN : text);
     else
         show_absent(e, key);
 }
@@ -51,6 +52,10 @@ static void show_text(struct emit *e, const struct conf_key *key, const char *te
 static void show_uri(struct emit *e, const struct conf_key *key, const char *uri) {
     if (!uri) {
         show_absent(e, key);
+        return;
+    }
+    if (e->secrets) {
+        emit_text(e, key->name, uri);
         return;
     }
     _cleanup_(buf_release) struct buf safe = {.max = 4 * (size_t)CONF_VALUE_MAX};
@@ -135,7 +140,9 @@ static void show_real(struct emit *e, const char *name, double v) {
             emit_raw(e, name, word);
         return;
     }
-    (void)snprintf(text, sizeof text, "%.17g", v);
+    (void)snprintf(text, sizeof text, "%.15g", v);
+    if (strtod(text, NULL) != v)
+        (void)snprintf(text, sizeof text, "%.17g", v);
     size_t len = strlen(text);
     /* A whole number must stay a double when it is read again. */
     if (strspn(text, "-0123456789") == len)
@@ -219,6 +226,57 @@ static void show_route(struct emit *e, const struct conf_route *route) {
     emit_close(e);
 }
 
+static void show_operation(struct emit *e, const struct conf_operation *operation) {
+    emit_map(e, operation->name.text, false);
+    show_scope(e, SCOPE_OPERATION, 0, operation);
+    emit_close(e);
+}
+
+static void show_param(struct emit *e, const struct conf_param *param) {
+    emit_map(e, param->name.text, true);
+    show_scope(e, SCOPE_PARAM, 0, param);
+    emit_close(e);
+}
+
+/* NULL: the key is absent. */
+static void show_value(struct emit *e, const char *name, const struct conf_value *v) {
+    switch (v->kind) {
+    case CONF_VALUE_NULL:
+        emit_raw(e, name, "null");
+        return;
+    case CONF_VALUE_BOOL:
+        show_flag(e, name, v->boolean);
+        return;
+    case CONF_VALUE_INT:
+        show_integer(e, name, v->integer);
+        return;
+    case CONF_VALUE_DOUBLE:
+        show_real(e, name, v->real);
+        return;
+    case CONF_VALUE_TEXT:
+        emit_text(e, name, v->text.ptr);
+        return;
+    case CONF_VALUE_LIST:
+    case CONF_VALUE_MAP:
+        if (v->kind == CONF_VALUE_LIST)
+            emit_list(e, name);
+        else
+            emit_map(e, name, true);
+        for (size_t i = 0; i < v->count; i++)
+            show_value(e, v->members[i].name.text, &v->members[i].value);
+        emit_close(e);
+        return;
+    }
+}
+
+static void show_optional_value(struct emit *e, const struct conf_key *key,
+                                const struct conf_value *v) {
+    if (v)
+        show_value(e, key->name, v);
+    else
+        show_absent(e, key);
+}
+
 static void show_asker(struct emit *e, const char *name, const struct conf_asker *asker) {
     if (asker->value.text) {
         emit_text(e, name, asker->value.text);
@@ -260,12 +318,23 @@ static void show_entry(struct emit *e, enum conf_kind kind, const void *items, s
     case KIND_ALERT_RULES:
         show_alert_rule(e, (const struct conf_alert_rule *)items + i);
         return;
+    case KIND_OPERATIONS:
+        show_operation(e, (const struct conf_operation *)items + i);
+        return;
+    case KIND_PARAMS:
+        show_param(e, (const struct conf_param *)items + i);
+        return;
     case KIND_ROUTES:
         show_route(e, (const struct conf_route *)items + i);
         return;
     case KIND_ATTRIBUTES: {
         const struct conf_attribute *a = (const struct conf_attribute *)items + i;
         show_asker(e, a->name.text, &a->from);
+        return;
+    }
+    case KIND_PAIRS: {
+        const struct conf_pair *pair = (const struct conf_pair *)items + i;
+        emit_text(e, pair->name.text, pair->value.text);
         return;
     }
     default: /* the other kinds have no entries */
@@ -295,7 +364,8 @@ static void show_entries(struct emit *e, const struct conf_key *key, const void 
     if (list)
         emit_list(e, key->name);
     else
-        emit_map(e, key->name, key->kind == KIND_JOIN || key->kind == KIND_INDEX_KEYS);
+        emit_map(e, key->name,
+                 key->kind == KIND_JOIN || key->kind == KIND_INDEX_KEYS || key->kind == KIND_PAIRS);
     for (size_t i = 0; i < count; i++)
         show_entry(e, key->kind, items, i);
     emit_close(e);
@@ -414,6 +484,9 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
     case KIND_SIZE:
         emit_word(e, key->name, span_of(conf_size_text(*(const int64_t *)field).text));
         return;
+    case KIND_REAL:
+        show_real(e, key->name, *(const double *)field);
+        return;
     case KIND_ASKER:
         show_optional_asker(e, key, field);
         return;
@@ -445,6 +518,9 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
     case KIND_ID:
         show_id(e, key, base);
         return;
+    case KIND_VALUE:
+        show_optional_value(e, key, *(const struct conf_value *const *)field);
+        return;
     case KIND_FIXED:
         show_fixed(e, key);
         return;
@@ -461,6 +537,9 @@ static void show_key(struct emit *e, const struct conf_key *key, const void *bas
     case KIND_ALERT_RULES:
     case KIND_ROUTES:
     case KIND_ATTRIBUTES:
+    case KIND_PAIRS:
+    case KIND_OPERATIONS:
+    case KIND_PARAMS:
         show_entries(e, key, base);
         return;
     }
@@ -470,13 +549,30 @@ static void show_scope(struct emit *e, enum conf_scope scope, unsigned where, co
     size_t count;
     const struct conf_key *key = conf_keys(scope, &count);
     for (size_t i = 0; i < count; i++)
-        if (conf_key_applies(&key[i], where))
+        if (conf_key_applies(&key[i], where) && !(e->edge && key[i].flags & KEY_CONTROL))
             show_key(e, &key[i], base);
 }
 
+void conf_value_json(const struct conf_value *value, struct buf *out) {
+    struct emit e = {.out = out, .json = true};
+    show_value(&e, NULL, value);
+}
+
+static void show_all(struct emit *e, const struct conf *conf) {
+    e->edge = conf->is_edge;
+    emit_map(e, NULL, false);
+    show_scope(e, SCOPE_ROOT, 0, conf);
+    emit_close(e);
+}
+
 void conf_show(const struct conf *conf, bool json, struct buf *out) {
-    struct emit e = {.out = out, .json = json};
-    emit_map(&e, NULL, false);
-    show_scope(&e, SCOPE_ROOT, 0, conf);
-    emit_close(&e);
+    show_all(&(struct emit){.out = out, .json = json}, conf);
+}
+
+bool conf_same(const struct conf *a, const struct conf *b) {
+    _cleanup_(buf_release) struct buf one = {.max = CONF_SHOWN_MAX};
+    _cleanup_(buf_release) struct buf other = {.max = CONF_SHOWN_MAX};
+    show_all(&(struct emit){.out = &one, .json = true, .secrets = true}, a);
+    show_all(&(struct emit){.out = &other, .json = true, .secrets = true}, b);
+    return span_eq(buf_span(&one), buf_span(&other));
 }

@@ -63,6 +63,11 @@ static void set_concerns(mongoc_client_t *client) {
 
 int mongo_connect(const char *uri_text, const char *app, struct mongo **ret_mongo,
                   struct err *err) {
+    return mongo_open(uri_text, app, 0, ret_mongo, err);
+}
+
+int mongo_open(const char *uri_text, const char *app, int32_t connect_ms, struct mongo **ret_mongo,
+               struct err *err) {
     bson_error_t ignored; /* its text may repeat the URI, password and all */
     mongoc_uri_t *uri = mongoc_uri_new_with_error(uri_text, &ignored);
     if (!uri)
@@ -70,6 +75,10 @@ int mongo_connect(const char *uri_text, const char *app, struct mongo **ret_mong
                        "target.uri is not a connection URI of MongoDB: "
                        "mongodb://host:27017/?replicaSet=rs0");
     set_defaults(uri);
+    if (connect_ms) {
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, connect_ms);
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, connect_ms);
+    }
     mongoc_client_t *client = mongoc_client_new_from_uri(uri);
     mongoc_uri_destroy(uri);
     if (!client)
@@ -79,6 +88,7 @@ int mongo_connect(const char *uri_text, const char *app, struct mongo **ret_mong
     set_concerns(client);
     struct mongo *m = mem_zalloc(1, sizeof *m);
     m->client = client;
+    mongoc_client_set_stream_initiator(client, mongo_stream_open, m);
     *ret_mongo = m;
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "db/pg_session.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/stop.h"
 
@@ -93,17 +94,28 @@ void pg_end_on_stop(struct pg *pg, bool first_request) {
     pg->ends_early = first_request;
 }
 
+/* Rounded up, so that a wait does not end just before its deadline again and again. */
+static int wait_ms(const struct pg *pg, bool encrypted) {
+    int64_t ms = encrypted ? WAIT_ENCRYPTED_MS : WAIT_MS;
+    int64_t left = pg->until_us ? (pg->until_us - clock_mono_us() + 999) / 1000 : ms;
+    return (int)(left < 0 ? 0 : left < ms ? left : ms);
+}
+
 int pg_wait_readable(struct pg *pg, struct err *err) {
     /* What the TLS library has read ahead is not on the socket: poll cannot see it, so the caller
      * looks again soon. */
     bool encrypted = PQsslInUse(pg->conn) || PQgssEncInUse(pg->conn);
     for (;;) {
         struct pollfd p = {.fd = PQsocket(pg->conn), .events = POLLIN};
-        int n = poll(&p, 1, encrypted ? WAIT_ENCRYPTED_MS : WAIT_MS);
+        int n = poll(&p, 1, wait_ms(pg, encrypted));
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
             return pg_lost(pg, err);
+        if (pg->until_us && clock_mono_us() >= pg->until_us) {
+            pg->timed_out = true;
+            return err_set_retriable(err, ERR_UNREACHABLE, "the source did not answer in time");
+        }
         if (stop_forced() || (pg->ends_early && stop_requested())) {
             pg_cancel(pg);
             return err_set(err, ERR_STOPPED, "stopped while the source was working");
@@ -113,7 +125,7 @@ int pg_wait_readable(struct pg *pg, struct err *err) {
     }
 }
 
-static int next_result(struct pg *pg, PGresult **ret, struct err *err) {
+int pg_next_result(struct pg *pg, PGresult **ret, struct err *err) {
     while (PQisBusy(pg->conn)) {
         int rc = pg_wait_readable(pg, err);
         if (rc < 0)
@@ -162,7 +174,7 @@ int pg_run(struct pg *pg, const char *sql, size_t count, const struct span *para
         return pg_lost(pg, err);
     for (;;) {
         PGresult *r = NULL;
-        int rc = next_result(pg, &r, err);
+        int rc = pg_next_result(pg, &r, err);
         if (rc < 0) {
             PQclear(last);
             return rc;

@@ -23,8 +23,8 @@ struct pg_result;
 enum pg_mode { PG_SQL, PG_REPLICATION };
 
 /* `app` becomes application_name. Errors never hold the password. ERR_UNREACHABLE, retriable where
- * waiting may help (refused, starting up, too many connections, cut); ERR_ACCESS when the server
- * does not let us in; ERR_CONF for a URI that cannot be. */
+ * waiting may help (refused, starting up, too many connections, cut, a standby); ERR_ACCESS when
+ * the server does not let us in; ERR_CONF for a URI that cannot be. */
 int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **ret_pg,
                struct err *err) must_check;
 void pg_free(struct pg *pg);

@@ -180,6 +180,11 @@ static int load_type(struct pg_catalog *c, struct pg *pg, uint32_t oid, int dept
     return 0;
 }
 
+int pg_catalog_type(struct pg_catalog *c, struct pg *pg, uint32_t oid,
+                    const struct pg_type **ret_type, struct err *err) {
+    return load_type(c, pg, oid, 0, ret_type, err);
+}
+
 /* ---- columns ---- */
 
 static const char column_sql[] =

@@ -62,6 +62,10 @@ void pg_catalog_free(struct pg_catalog *c);
 int pg_catalog_table(struct pg_catalog *c, struct pg *pg, const char *schema, const char *name,
                      const struct pg_table **ret_table, struct err *err) must_check;
 
+/* The type, read once and kept. */
+int pg_catalog_type(struct pg_catalog *c, struct pg *pg, uint32_t oid,
+                    const struct pg_type **ret_type, struct err *err) must_check;
+
 /* Index of the column; -1 if there is none. */
 int pg_table_column(const struct pg_table *t, const char *name);
 

@@ -37,14 +37,28 @@ static const struct {
     {"transaction_timeout", "0", 170000},
 };
 
+/* A standby may not have yet what the log announced, and what is read there is used to write. */
+static int check_primary(struct span in_recovery, struct err *err) {
+    if (span_is(in_recovery, "f"))
+        return 0;
+    return err_set_retriable(err, ERR_UNREACHABLE,
+                             "the source is a standby (it is in recovery), and Banyan reads the "
+                             "primary only: correct source.uri, or add "
+                             "target_session_attrs=read-write to one with several hosts");
+}
+
 /* One statement and not several: that is all that a replication session is sure to take. */
 static int pin(struct pg *pg, struct err *err) {
     _cleanup_(buf_release) struct buf sql = {.max = 4096};
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    size_t columns = 0;
     for (size_t i = 0; i < sizeof pinned / sizeof *pinned; i++)
         if (pg_server_version(pg) >= pinned[i].since)
-            buf_printf(&sql, "%s pg_catalog.set_config('%s', '%s', false)", i ? "," : "SELECT",
-                       pinned[i].name, pinned[i].value);
-    return pg_exec(pg, buf_text(&sql), NULL, err);
+            buf_printf(&sql, "%s pg_catalog.set_config('%s', '%s', false)",
+                       columns++ ? "," : "SELECT", pinned[i].name, pinned[i].value);
+    buf_add_text(&sql, ", pg_catalog.pg_is_in_recovery()");
+    int rc = pg_exec(pg, buf_text(&sql), &r, err);
+    return rc < 0 ? rc : check_primary(pg_value(r, 0, columns), err);
 }
 
 static void ignore_notice(void *context, const PGresult *r) {
@@ -165,17 +179,17 @@ static void choose(struct settings *s, const char *uri, enum pg_mode mode, const
 
 /* Like PQconnectdbParams for one attempt, but the server's errors come with their SQLSTATE, which
  * tells in any language what they are. */
-static PGconn *connect_verbosely(const struct settings *s) {
+static PGconn *connect_verbosely(const struct settings *s, int64_t until) {
     PGconn *conn = PQconnectStartParams(s->keys, s->values, 1);
     if (!conn || PQstatus(conn) == CONNECTION_BAD)
         return conn;
     PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
-    int64_t until = clock_mono_us() + CONNECT_TIMEOUT_US;
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
         struct pollfd p = {.fd = PQsocket(conn),
                            .events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT};
-        int n = poll(&p, 1, WAIT_MS);
+        int64_t left = (until - clock_mono_us() + 999) / 1000;
+        int n = poll(&p, 1, left < 0 ? 0 : left < WAIT_MS ? (int)left : WAIT_MS);
         if (stop_forced() || clock_mono_us() > until || (n < 0 && errno != EINTR))
             break;
         if (n > 0)
@@ -200,11 +214,35 @@ int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **
     pg->conn = PQconnectdbParams(settings.keys, settings.values, 1);
     if (!is_connected(pg->conn) && !is_network(PQerrorMessage(pg->conn))) {
         PQfinish(pg->conn);
-        pg->conn = connect_verbosely(&settings);
+        pg->conn = connect_verbosely(&settings, clock_mono_us() + CONNECT_TIMEOUT_US);
     }
     if (!is_connected(pg->conn))
         return connect_error(pg->conn, err);
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    rc = pin(pg, err);
+    if (rc < 0)
+        return rc;
+    *ret_pg = pg;
+    pg = NULL;
+    return 0;
+}
+
+int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_pg,
+            struct err *err) {
+    struct settings settings;
+    int rc = check_uri(uri, err);
+    if (rc < 0)
+        return rc;
+    choose(&settings, uri, PG_SQL, app);
+    _cleanup_(pg_freep) struct pg *pg = mem_zalloc(1, sizeof *pg);
+    pg->conn = connect_verbosely(&settings, until_us);
+    if (!is_connected(pg->conn) && clock_mono_us() >= until_us)
+        return err_set_retriable(err, ERR_UNREACHABLE,
+                                 "cannot connect to the source: no connection in time");
+    if (!is_connected(pg->conn))
+        return connect_error(pg->conn, err);
+    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
+    pg->until_us = until_us;
     rc = pin(pg, err);
     if (rc < 0)
         return rc;

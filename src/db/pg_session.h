@@ -14,7 +14,9 @@ struct pg {
     PGconn *conn;
     char *copy_line; /* of pg_copy_next */
     char sqlstate[6];
-    bool ends_early; /* see pg_end_on_stop */
+    bool ends_early;  /* see pg_end_on_stop */
+    int64_t until_us; /* monotonic: waits end with pg_timed_out; 0: they do not */
+    bool timed_out;
 };
 
 /* Sends one statement (count 0: simple protocol) and gives its last result, which the caller
@@ -27,6 +29,14 @@ int pg_wait_readable(struct pg *pg, struct err *err) must_check;
 
 /* The error that a result holds, by SQLSTATE. */
 int pg_result_error(struct pg *pg, const PGresult *r, struct err *err);
+/* The next result of what was sent; NULL: that was the last. */
+int pg_next_result(struct pg *pg, PGresult **ret, struct err *err) must_check;
+
+/* One connection attempt whose errors carry their SQLSTATE, ended at `until_us`; the settings are
+ * those of pg_connect. The session is pinned. */
+int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_pg,
+            struct err *err) must_check;
+
 /* The connection itself failed: retriable. */
 int pg_lost(struct pg *pg, struct err *err);
 void pg_cancel(struct pg *pg);

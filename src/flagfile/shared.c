@@ -36,13 +36,7 @@ static int wrong(const struct json_doc *d, const struct json_node *at, const cha
 
 static bool read_text(const struct json_doc *d, const struct json_node *flag, const char *name,
                       char *to, size_t size) {
-    const struct json_node *n = json_member(d, flag, name);
-    struct span text;
-    if (!n || !json_string(d, n, to, size - 1, &text) || memchr(text.ptr, 0, text.len))
-        return false;
-    memmove(to, text.ptr, text.len);
-    to[text.len] = '\0';
-    return true;
+    return json_copy(d, json_member(d, flag, name), to, size);
 }
 
 static int read_flag(const struct json_doc *d, const struct json_node *n, struct state_flag *f,

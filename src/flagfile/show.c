@@ -10,8 +10,7 @@ const char *flagfile_source(const struct state_flag *change) {
 }
 
 bool flagfile_is_stale(int64_t full_since_us, int64_t now_us) {
-    return full_since_us > 0 &&
-           now_us - full_since_us >= FLAGFILE_STALE_DAYS * INT64_C(86400) * 1000000;
+    return full_since_us > 0 && now_us - full_since_us >= FLAGFILE_STALE_US;
 }
 
 static void show_list(struct json_out *j, const char *name, const struct span *items,

@@ -8,6 +8,7 @@
 #include "flagfile/snapshot.h"
 
 #define FLAGFILE_STALE_DAYS 14
+#define FLAGFILE_STALE_US (FLAGFILE_STALE_DAYS * INT64_C(86400) * 1000000)
 
 /* "file", "override" or "kill". */
 const char *flagfile_source(const struct state_flag *change);

@@ -3,13 +3,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "flagfile/given.h"
 #include "flagfile/overrides.h"
 #include "flags/compile.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +36,7 @@ void snapshot_free(struct snapshot *s) {
     flagfile_free(s->file);
     arena_release(&s->arena);
     buf_release(&s->blob);
+    buf_release(&s->text);
     free(s->path);
     free(s);
 }
@@ -77,6 +76,8 @@ static int read_good(struct snapshot *s, const struct conf *conf, const char *na
     if (rc == 0)
         rc = check_modules(conf, &s->file->model, err);
     if (rc == 0)
+        rc = given_check(conf, &s->file->model, err);
+    if (rc == 0)
         rc = flags_compile(&s->file->model, &s->blob, err);
     if (rc < 0) {
         flagfile_free(s->file);
@@ -92,8 +93,11 @@ static int read_file(struct snapshot *s, const struct conf *conf, const char *st
     int rc = flagfile_read(s->path, &text, &s->bad);
     if (rc == 0)
         rc = read_good(s, conf, s->path, &text, &s->bad);
-    if (rc == 0)
+    if (rc == 0) {
+        s->text = text;
+        text = (struct buf){0};
         return 0;
+    }
     buf_clear(&text);
     /* Its own errors would only hide the one that has to be mended. */
     if (access(last, R_OK) == 0 && flagfile_read(last, &text, NULL) == 0 &&
@@ -195,11 +199,6 @@ int snapshot_build(const struct conf *conf, const char *state_path, struct state
 
 /* ---- publishing ---- */
 
-static int file_error(const char *what, const char *path, struct err *err) {
-    return err_set(err, ERR_STATE, "cannot %s %s: %s; flags stay as they were published last", what,
-                   path, strerrordesc_np(errno));
-}
-
 /* One writer at a time, see lock_refresh. */
 static int replace_file(const char *path, struct span bytes, struct err *err) {
     int rc = file_replace(path, bytes, err);
@@ -225,36 +224,24 @@ static int note_full(const struct snapshot *snapshot, struct state *s, struct er
     return rc;
 }
 
-/* Blob and last good file, durable when it returns. */
-static int publish(const struct snapshot *snapshot, const char *state_path, struct state *s,
+/* Blob and last good file, durable when it returns. The file as it was read: it may be another, and
+ * a bad one, by now. */
+static int publish(struct snapshot *snapshot, const char *state_path, struct state *s,
                    struct err *err) {
     _cleanup_(mem_freep) char *blob = snapshot_blob_path(state_path);
     _cleanup_(mem_freep) char *last = last_good_path(state_path);
-    _cleanup_(buf_release) struct buf text = {.max = FLAGFILE_MAX + 128 * (size_t)1024};
     int rc = replace_file(blob, buf_span(&snapshot->blob), err);
-    if (rc == 0 && snapshot->path && snapshot->bad.code == 0) {
-        rc = flagfile_read(snapshot->path, &text, err);
-        if (rc == 0)
-            rc = replace_file(last, buf_span(&text), err);
-    }
+    if (rc == 0 && snapshot->path && snapshot->bad.code == 0)
+        rc = replace_file(last, buf_span(&snapshot->text), err);
+    buf_release(&snapshot->text);
     return rc < 0 || !s ? rc : note_full(snapshot, s, err);
 }
 
 /* One at a time builds and publishes, so the one that read the state last is published last. */
 static int lock_refresh(const char *state_path, struct err *err) {
     _cleanup_(mem_freep) char *path = mem_printf("%s.flags.lock", state_path);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int rc;
-    if (fd < 0)
-        return file_error("open", path, err);
-    do
-        rc = flock(fd, LOCK_EX);
-    while (rc < 0 && errno == EINTR);
-    if (rc == 0)
-        return fd;
-    rc = file_error("lock", path, err);
-    (void)close(fd);
-    return rc;
+    int fd = file_lock(path, err);
+    return fd < 0 ? err_prefix(err, "flags stay as they were published last") : fd;
 }
 
 int snapshot_refresh(const struct conf *conf, const char *state_path, struct state *s,

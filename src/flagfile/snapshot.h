@@ -17,6 +17,7 @@
 struct snapshot {
     char *path;            /* of the flags file; NULL: there is none, and no flags */
     struct flagfile *file; /* good */
+    struct buf text;       /* of the file that was read, where it is good; until it is published */
     struct err bad;        /* code not 0: the file itself is bad, `file` is the last good one */
     struct state_flag *changes;
     size_t change_count;

@@ -20,11 +20,29 @@ void *compiler_scratch(struct compiler *c, size_t count, size_t size) {
     return p;
 }
 
-uint32_t compiler_emit(struct compiler *c, const void *bytes, size_t len) {
-    buf_add(c->out, padding, (8 - c->out->len % 8) % 8);
+static uint32_t append(struct compiler *c, struct span bytes, size_t align) {
+    buf_add(c->out, padding, (align - c->out->len % align) % align);
     uint32_t at = (uint32_t)c->out->len;
-    buf_add(c->out, bytes, len);
+    buf_add_span(c->out, bytes);
     return at;
+}
+
+#define SHARED_MAX 4096 /* bytes; what is longer is seldom there twice */
+
+static uint32_t share(struct compiler *c, struct spanmap *map, struct span bytes, size_t align) {
+    const uint32_t *there = bytes.len <= SHARED_MAX ? spanmap_get(map, bytes) : NULL;
+    if (there)
+        return *there;
+    uint32_t at = append(c, bytes, align);
+    struct span key = bytes.len <= SHARED_MAX ? arena_copy(&c->shared, bytes) : (struct span){0};
+    bool fresh;
+    if (key.ptr)
+        *spanmap_put(map, key, &fresh) = at;
+    return at;
+}
+
+uint32_t compiler_emit(struct compiler *c, const void *bytes, size_t len) {
+    return share(c, &c->structs, span_make(bytes, len), 8);
 }
 
 struct blob_list compiler_emit_list(struct compiler *c, const void *items, size_t count,
@@ -37,9 +55,11 @@ struct blob_list compiler_emit_list(struct compiler *c, const void *items, size_
 struct blob_text compiler_emit_text(struct compiler *c, struct span s) {
     if (s.len == 0)
         return (struct blob_text){0};
-    struct blob_text t = {(uint32_t)c->out->len, (uint32_t)s.len};
-    buf_add_span(c->out, s);
-    return t;
+    return (struct blob_text){share(c, &c->texts, s, 1), (uint32_t)s.len};
+}
+
+struct blob_text compiler_emit_name(struct compiler *c, struct span s) {
+    return (struct blob_text){append(c, s, 1), (uint32_t)s.len};
 }
 
 int compiler_error(struct compiler *c, int code, struct flags_place place, const char *fmt, ...) {
@@ -176,7 +196,7 @@ static void list_id(struct compiler *c, struct blob_listed *table, uint32_t mask
             return;
         }
     }
-    table[i] = (struct blob_listed){(uint32_t)(hash >> 32), add->bits, compiler_emit_text(c, id)};
+    table[i] = (struct blob_listed){(uint32_t)(hash >> 32), add->bits, compiler_emit_name(c, id)};
 }
 
 static int compile_listed(struct compiler *c, struct blob_list *ret_list) {
@@ -294,7 +314,7 @@ static int compile_flag(struct compiler *c, const struct compiler_requires *requ
     const struct flags_flag *f = c->flag;
     out->bits = (f->enabled ? BLOB_ENABLED : 0u) | (f->killed ? BLOB_KILLED : 0u) |
                 (f->match_any ? BLOB_MATCH_ANY : 0u) | (f->no_value_when_off ? BLOB_NO_VALUE : 0u);
-    out->name = compiler_emit_text(c, f->name);
+    out->name = compiler_emit_name(c, f->name);
     int r = compile_variants(c, &out->variants);
     if (r == 0)
         r = on_and_off(c, out);
@@ -462,6 +482,7 @@ int flags_compile(const struct flags_model *model, struct buf *ret_blob, struct 
     struct spanmap numbers = {0};
     arena_init(&kept, SIZE_MAX);
     arena_init(&c.scratch, SIZE_MAX);
+    arena_init(&c.shared, SIZE_MAX);
     const struct flags_flag **order = arena_alloc(&kept, (model->flag_count + 1) * sizeof *order);
     assert(order);
     /* Offsets have 32 bits, whatever the caller allows. */
@@ -474,6 +495,9 @@ int flags_compile(const struct flags_model *model, struct buf *ret_blob, struct 
         buf_clear(ret_blob);
     spanmap_release(&numbers);
     spanmap_release(&c.zones);
+    spanmap_release(&c.texts);
+    spanmap_release(&c.structs);
+    arena_release(&c.shared);
     arena_release(&c.scratch);
     arena_release(&kept);
     return r;

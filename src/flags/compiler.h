@@ -17,6 +17,9 @@ struct compiler {
     const struct flags_model *model;
     struct buf *out;
     struct arena scratch; /* of one flag */
+    /* What stands in `out` already, to be shared: bytes -> offset. */
+    struct spanmap texts, structs;
+    struct arena shared;  /* their keys */
     struct spanmap zones; /* name -> number */
     const struct flags_flag *flag;
     struct err *err;
@@ -25,11 +28,14 @@ struct compiler {
 /* Cleared memory, until the next flag. Sizes are bounded by the limits of model.h. */
 void *compiler_scratch(struct compiler *c, size_t count, size_t size);
 
-/* Appends at the next offset divisible by 8. */
+/* Appends at the next offset divisible by 8, or finds the same bytes there: flags of one file say
+ * the same things, and what is shared stays in the processor's caches. */
 uint32_t compiler_emit(struct compiler *c, const void *bytes, size_t len);
 struct blob_list compiler_emit_list(struct compiler *c, const void *items, size_t count,
                                     size_t size);
 struct blob_text compiler_emit_text(struct compiler *c, struct span s);
+/* The same for what is surely there once. */
+struct blob_text compiler_emit_name(struct compiler *c, struct span s);
 
 /* "file:line:column: flag x: ..."; returns `code`. */
 int compiler_error(struct compiler *c, int code, struct flags_place place, const char *fmt, ...)

@@ -4,6 +4,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/fits.h"
+#include "gateway/keys.h"
 #include "gateway/nginx.h"
 #include "gateway/nginx_conf.h"
 
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define CONF_MAX ((size_t)16 * 1024 * 1024)
@@ -25,11 +28,15 @@
 
 struct gateway {
     const struct conf *conf;
-    char *folder, *module, *flags, *settings, *certificate, *key, *program;
+    char *folder, *module, *flags, *settings, *applied, *samples, *certificate, *key, *program;
     struct nginx nginx;
     int64_t next_look, next_start;
     struct backoff backoff;
-    pthread_mutex_t lock; /* view */
+    struct route_settings written; /* what nginx's configuration says; the owner's thread only */
+    pthread_mutex_t lock;          /* all below */
+    uint64_t generation;
+    struct route_settings routing; /* as published last */
+    bool outdated;                 /* nginx's configuration is of another `routing` */
     struct gateway_view view;
 };
 
@@ -79,10 +86,16 @@ static int check_quotable(const char *path, struct err *err) {
 }
 
 static int check_paths(const struct gateway *g, struct err *err) {
-    const char *paths[] = {g->folder, g->module, g->flags, g->settings, g->certificate, g->key};
+    const char *paths[] = {g->folder,  g->module,  g->flags,       g->settings,
+                           g->applied, g->samples, g->certificate, g->key};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof paths / sizeof *paths; i++)
         rc = check_quotable(paths[i], err);
+    if (rc == 0 && strlen(g->samples) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        rc = err_set(err, ERR_CONF,
+                     "the path of the gateway's socket %s is longer than the %zu bytes that a "
+                     "socket's may have; use a shorter folder for the state",
+                     g->samples, sizeof((struct sockaddr_un *)0)->sun_path - 1);
     if (rc == 0 && access(g->module, R_OK) < 0)
         rc = err_set(err, ERR_CONF,
                      "cannot read nginx's module %s: %s; build it (gateway/build.sh) and name it "
@@ -101,6 +114,8 @@ int gateway_new(const struct conf *conf, const char *state_path, const char *fla
     g->conf = conf;
     g->folder = absolute(folder);
     g->settings = mem_printf("%s/settings", g->folder);
+    g->applied = mem_printf("%s/applied", g->folder);
+    g->samples = mem_printf("%s/samples.sock", g->folder);
     g->flags = absolute(flags_blob);
     g->module = find_module(c->module);
     g->certificate = c->tls_cert ? absolute(c->tls_cert) : NULL;
@@ -113,6 +128,8 @@ int gateway_new(const struct conf *conf, const char *state_path, const char *fla
     if (rc == 0 && mkdir(g->folder, 0700) < 0 && errno != EEXIST)
         rc = err_set(err, ERR_STATE, "cannot make the folder %s: %s", g->folder,
                      strerrordesc_np(errno));
+    if (rc == 0)
+        rc = keys_write(conf, g->folder, err);
     if (rc < 0) {
         gateway_free(g);
         return rc;
@@ -124,8 +141,8 @@ int gateway_new(const struct conf *conf, const char *state_path, const char *fla
 void gateway_free(struct gateway *g) {
     if (!g)
         return;
-    char *texts[] = {g->folder,      g->module, g->flags,  g->settings,
-                     g->certificate, g->key,    g->program};
+    char *texts[] = {g->folder,  g->module,      g->flags, g->settings, g->applied,
+                     g->samples, g->certificate, g->key,   g->program};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         free(texts[i]);
     pthread_mutex_destroy(&g->lock);
@@ -134,7 +151,31 @@ void gateway_free(struct gateway *g) {
 
 /* ---- what nginx is told ---- */
 
+/* Whether what nginx does without settings has changed with them. */
+static bool writes_differ(const struct route_settings *a, const struct route_settings *b) {
+    if (a->count != b->count)
+        return true;
+    for (size_t i = 0; i < a->count; i++)
+        if ((a->modules[i].writes == WRITES_MONGODB) != (b->modules[i].writes == WRITES_MONGODB))
+            return true;
+    return false;
+}
+
+static void note_routing(struct gateway *g, const struct route_settings *settings) {
+    pthread_mutex_lock(&g->lock);
+    if (writes_differ(&g->routing, settings))
+        g->outdated = true;
+    g->routing = *settings;
+    pthread_mutex_unlock(&g->lock);
+}
+
+int gateway_lock(const struct gateway *g, struct err *err) {
+    _cleanup_(mem_freep) char *path = mem_printf("%s.lock", g->settings);
+    return file_lock(path, err);
+}
+
 int gateway_publish(struct gateway *g, const struct route_settings *settings, struct err *err) {
+    note_routing(g, settings);
     _cleanup_(buf_release) struct buf bytes = {.max = CONF_MAX};
     route_settings_write(&bytes, settings);
     return file_replace(g->settings, buf_span(&bytes), err);
@@ -146,9 +187,47 @@ static struct nginx_paths paths_of(const struct gateway *g) {
                                 .module = g->module,
                                 .flags = g->flags,
                                 .settings = g->settings,
+                                .applied = g->applied,
+                                .samples = g->samples,
                                 .certificate = g->certificate,
                                 .key = g->key,
+                                .routing = &g->written,
                                 .user = geteuid() == 0 ? "root" : NULL};
+}
+
+const char *gateway_applied(const struct gateway *g) {
+    return g->applied;
+}
+
+const char *gateway_samples(const struct gateway *g) {
+    return g->samples;
+}
+
+uint64_t gateway_generation(struct gateway *g) {
+    pthread_mutex_lock(&g->lock);
+    uint64_t generation = g->generation;
+    pthread_mutex_unlock(&g->lock);
+    return generation;
+}
+
+/* Takes up what was published, for the configuration that is written next. */
+static void take_routing(struct gateway *g) {
+    pthread_mutex_lock(&g->lock);
+    g->written = g->routing;
+    g->outdated = false;
+    pthread_mutex_unlock(&g->lock);
+    const struct nginx_paths paths = paths_of(g);
+    uint64_t generation = nginx_conf_generation(g->conf, &paths);
+    pthread_mutex_lock(&g->lock);
+    g->generation = generation;
+    pthread_mutex_unlock(&g->lock);
+}
+
+static bool is_outdated(struct gateway *g) {
+    pthread_mutex_lock(&g->lock);
+    bool outdated = g->outdated;
+    pthread_mutex_unlock(&g->lock);
+    return outdated;
 }
 
 static int write_include(const struct gateway *g, const char *name, const struct buf *text,
@@ -181,6 +260,12 @@ void gateway_conf(const struct gateway *g, struct buf *out) {
         nginx_conf_http(out, g->conf, &paths);
 }
 
+static int check_module(const struct gateway *g, struct err *err) {
+    char version[64];
+    int rc = nginx_version(&g->nginx, version, sizeof version, err);
+    return rc < 0 ? rc : fits_check(g->module, g->program, version, err);
+}
+
 /* An external nginx's main file is not ours: what would be a managed one's stands for it. */
 int gateway_check(struct gateway *g, struct err *err) {
     _cleanup_(buf_release) struct buf text = {.max = CONF_MAX};
@@ -188,6 +273,8 @@ int gateway_check(struct gateway *g, struct err *err) {
     int rc = g->program ? 0 : nginx_find(g->conf->gateway.program, &g->program, err);
     g->nginx.program = g->program;
     nginx_conf_whole(&text, g->conf, &paths);
+    if (rc == 0)
+        rc = check_module(g, err);
     return rc < 0 ? rc : nginx_test(&g->nginx, buf_span(&text), err);
 }
 
@@ -197,7 +284,9 @@ static int run_managed(const struct gateway *g, struct err *err) {
     gateway_conf(g, &text);
     if (text.full)
         return err_set(err, ERR_LIMIT, "nginx's configuration has more than %zu bytes", CONF_MAX);
-    int rc = nginx_configure(&g->nginx, buf_span(&text), &news, err);
+    int rc = check_module(g, err);
+    if (rc == 0)
+        rc = nginx_configure(&g->nginx, buf_span(&text), &news, err);
     pid_t pid = nginx_pid(&g->nginx);
     if (rc < 0)
         return rc;
@@ -222,6 +311,7 @@ static void note(struct gateway *g, int rc, const struct err *err) {
 }
 
 int gateway_run(struct gateway *g, struct err *err) {
+    take_routing(g);
     int rc = is_managed(g) ? run_managed(g, err) : run_external(g, err);
     if (rc < 0)
         err_prefix(err, "gateway");
@@ -243,10 +333,21 @@ static void start_again(struct gateway *g, int64_t now_us) {
     note(g, rc, &err);
 }
 
+/* Writes have moved to MongoDB, or back. */
+static void write_again(struct gateway *g) {
+    struct err err = {0};
+    if (gateway_run(g, &err) < 0)
+        log_event(LOG_ERROR, "gateway_refused", LOG_STR("reason", err.text));
+}
+
 void gateway_poll(struct gateway *g, int64_t now_us) {
-    if (!is_managed(g) || now_us < g->next_look)
+    if (now_us < g->next_look)
         return;
     g->next_look = now_us + LOOK_EVERY_US;
+    if (is_outdated(g))
+        write_again(g);
+    if (!is_managed(g))
+        return;
     if (nginx_pid(&g->nginx) == 0) {
         if (now_us >= g->next_start)
             start_again(g, now_us);

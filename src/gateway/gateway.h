@@ -31,6 +31,9 @@ int gateway_new(const struct conf *conf, const char *state_path, const char *fla
                 struct gateway **ret_gateway, struct err *err) must_check;
 void gateway_free(struct gateway *g); /* NULL is fine; nginx goes on */
 
+/* Who publishes holds this lock since before it read what it publishes, so the newest is published
+ * last. A descriptor to close. ERR_STATE. */
+int gateway_lock(const struct gateway *g, struct err *err) must_check;
 /* Replaces the settings; workers take them up within 200 ms. */
 int gateway_publish(struct gateway *g, const struct route_settings *settings,
                     struct err *err) must_check;
@@ -40,7 +43,8 @@ int gateway_publish(struct gateway *g, const struct route_settings *settings,
  * something has changed. On failure what ran goes on. */
 int gateway_run(struct gateway *g, struct err *err) must_check;
 
-/* Looks whether nginx runs, once a second, and starts it again, later and later. */
+/* Looks whether nginx runs, once a second, and starts it again, later and later. Writes the
+ * configuration anew where writes have moved: it says what answers without settings. */
 void gateway_poll(struct gateway *g, int64_t now_us);
 
 /* Any thread. */
@@ -48,6 +52,15 @@ void gateway_view(struct gateway *g, struct gateway_view *ret);
 
 /* Whether nginx takes the configuration; nothing is put in place. */
 int gateway_check(struct gateway *g, struct err *err) must_check;
+
+/* The file that says how far each module is applied (route/watermark.h). Borrowed. */
+const char *gateway_applied(const struct gateway *g);
+
+/* The socket that nginx's workers connect to with samples and statistics (route/frame.h): the
+ * daemon listens there. Borrowed. */
+const char *gateway_samples(const struct gateway *g);
+/* What frames of the present configuration carry. Any thread. */
+uint64_t gateway_generation(struct gateway *g);
 
 /* The configuration, as it would be written. */
 void gateway_conf(const struct gateway *g, struct buf *out);

@@ -85,9 +85,11 @@ static void add_words(int fd, char *text, size_t size) {
             *p = ';';
 }
 
+#define WORDS_MAX 600
+
 /* To a file, not a pipe: what lives on may keep it open. */
-static int run(char *const *argv, int code, struct err *err) {
-    char words[600] = "";
+static int run_and_listen(char *const *argv, int code, char words[WORDS_MAX], struct err *err) {
+    words[0] = '\0';
     pid_t pid;
     int status = 0;
     int output = memfd_create("nginx", MFD_CLOEXEC);
@@ -99,13 +101,18 @@ static int run(char *const *argv, int code, struct err *err) {
         return err_set(err, ERR_UNREACHABLE, "cannot run %s: %s", argv[0], strerrordesc_np(rc));
     }
     bool ended = wait_for(pid, &status);
-    add_words(output, words, sizeof words);
+    add_words(output, words, WORDS_MAX);
     (void)close(output);
     if (!ended)
         return err_set(err, ERR_UNREACHABLE, "%s did not end within 30 s", argv[0]);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
     return err_set(err, code, "%s failed: %s", argv[0], words[0] ? words : "it said nothing");
+}
+
+static int run(char *const *argv, int code, struct err *err) {
+    char words[WORDS_MAX];
+    return run_and_listen(argv, code, words, err);
 }
 
 int nginx_command(const char *command, struct err *err) {
@@ -186,6 +193,23 @@ static int run_nginx(const struct nginx *n, const char *conf, bool test, int cod
     char *const argv[] = {program,         p,   prefix, e, log, c, path, test ? t : NULL,
                           test ? q : NULL, NULL};
     return run(argv, code, err);
+}
+
+int nginx_version(const struct nginx *n, char *ret, size_t size, struct err *err) {
+    static const char before[] = "nginx version: ";
+    char words[WORDS_MAX], option[] = "-v";
+    _cleanup_(mem_freep) char *program = mem_strdup(n->program);
+    char *const argv[] = {program, option, NULL};
+    int rc = run_and_listen(argv, ERR_UNREACHABLE, words, err);
+    if (rc < 0)
+        return rc;
+    const char *version = strstr(words, before);
+    if (!version)
+        return err_set(err, ERR_CONF, "%s is no nginx: `%s -v` says '%.100s'", n->program,
+                       n->program, words);
+    version += sizeof before - 1;
+    (void)snprintf(ret, size, "%.*s", (int)strcspn(version, " ;\n"), version);
+    return 0;
 }
 
 int nginx_test(const struct nginx *n, struct span text, struct err *err) {

@@ -26,6 +26,9 @@ int nginx_find(const char *name, char **ret_program, struct err *err) must_check
 /* The master that runs with our configuration; 0: none. */
 pid_t nginx_pid(const struct nginx *n);
 
+/* "nginx/1.22.1". */
+int nginx_version(const struct nginx *n, char *ret, size_t size, struct err *err) must_check;
+
 /* Whether nginx takes `text` as its configuration. ERR_CONF with nginx's own words. */
 int nginx_test(const struct nginx *n, struct span text, struct err *err) must_check;
 

@@ -1,10 +1,15 @@
 #include "gateway/nginx_conf.h"
 
 #include "base/mem.h"
+#include "gateway/keys.h"
+#include "route/sampling.h"
 
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 /* Idle connections that each worker keeps to each service. */
 #define KEEPALIVE 64
@@ -68,16 +73,27 @@ static void add_identity_headers(struct buf *out, const struct conf_route *r) {
             add_headers_of(out, r->tenant_attributes[i].from.value.text);
 }
 
-static void add_asker(struct buf *out, const char *what, const struct conf_asker *asker) {
-    if (asker->value.text)
-        line(out, 2, "%s \"%s\";", what, asker->value.text);
+/* user "$http_x";  user_jwt "sub" "/folder/jwt-1.key";  user_attribute_jwt "plan" "plan" "..."; */
+static void add_asker(struct buf *out, const struct nginx_paths *paths, const char *what,
+                      const char *name, const struct conf_asker *asker) {
+    _cleanup_(buf_release) struct buf key = {.max = PATH_MAX};
+    if (!asker->value.text && !asker->claim.text)
+        return;
+    if (asker->claim.text)
+        keys_path(&key, paths->folder, asker->key);
+    buf_printf(out, "        %s%s", what, asker->claim.text ? "_jwt" : "");
+    if (name)
+        buf_printf(out, " \"%s\"", name);
+    if (asker->claim.text)
+        buf_printf(out, " \"%s\" \"%s\";\n", asker->claim.text, buf_text(&key));
+    else
+        buf_printf(out, " \"%s\";\n", asker->value.text);
 }
 
-static void add_attributes(struct buf *out, const char *what, const struct conf_attribute *list,
-                           size_t count) {
+static void add_attributes(struct buf *out, const struct nginx_paths *paths, const char *what,
+                           const struct conf_attribute *list, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (list[i].from.value.text)
-            line(out, 2, "%s \"%s\" \"%s\";", what, list[i].name.text, list[i].from.value.text);
+        add_asker(out, paths, what, list[i].name.text, &list[i].from);
 }
 
 /* ---- a route, as the module is told ---- */
@@ -92,7 +108,7 @@ static bool falls_back_on(const struct conf_fallback *f, const char *word) {
 static void add_fallback(struct buf *out, size_t n, const struct conf_fallback *f) {
     if (!f->enabled)
         return;
-    line(out, 2, "guarded @banyan_%zu_guarded;", n);
+    line(out, 2, "guarded @banyan_%zu_guarded @banyan_%zu_socket;", n, n);
     line(out, 2, "on%s%s%s%s;", falls_back_on(f, "connect") ? " connect" : "",
          falls_back_on(f, "timeout") ? " timeout" : "", falls_back_on(f, "5xx") ? " 5xx" : "",
          falls_back_on(f, "404") ? " 404" : "");
@@ -108,8 +124,15 @@ static void add_reads(struct buf *out, const struct conf_list *read) {
     }
 }
 
-static void add_route(struct buf *out, size_t n, const struct conf_module *m,
-                      const struct conf_route *r) {
+/* In millionths. */
+static void add_compare(struct buf *out, const struct conf_compare *c) {
+    line(out, 2, "sample %.0f;", c->sample * SAMPLING_ONE / 100);
+    for (size_t i = 0; i < c->headers.count; i++)
+        line(out, 2, "compare_header %s;", c->headers.items[i].text);
+}
+
+static void add_route(struct buf *out, const struct nginx_paths *paths, size_t n,
+                      const struct conf_module *m, const struct conf_route *r) {
     line(out, 1, "banyan_route \"%s\" {", r->prefix.text);
     line(out, 2, "module \"%s\";", m->name.text);
     if (m->flag.text)
@@ -117,21 +140,32 @@ static void add_route(struct buf *out, size_t n, const struct conf_module *m,
     line(out, 2, "sql @banyan_%zu_sql @banyan_%zu_sql_write \"%s\";", n, n, r->sql.service.text);
     line(out, 2, "mongodb @banyan_%zu_mongodb @banyan_%zu_mongodb_write \"%s\";", n, n,
          r->mongodb.service.text);
-    add_asker(out, "user", &r->user);
-    add_asker(out, "tenant", &r->tenant);
-    add_attributes(out, "user_attribute", r->user_attributes, r->user_attribute_count);
-    add_attributes(out, "tenant_attribute", r->tenant_attributes, r->tenant_attribute_count);
+    add_asker(out, paths, "user", NULL, &r->user);
+    add_asker(out, paths, "tenant", NULL, &r->tenant);
+    add_attributes(out, paths, "user_attribute", r->user_attributes, r->user_attribute_count);
+    add_attributes(out, paths, "tenant_attribute", r->tenant_attributes, r->tenant_attribute_count);
     add_reads(out, &r->read);
     add_fallback(out, n, &r->fallback);
+    add_compare(out, &r->compare);
+    const struct route_module *now =
+        paths->routing ? route_settings_find(paths->routing, m->name.text) : NULL;
+    line(out, 2, "no_snapshot %s;", now && now->writes == WRITES_MONGODB ? "503" : "sql");
+    line(out, 2, "own_writes %lldms;", (long long)(r->own_writes_us / 1000));
     line(out, 1, "}");
 }
 
 /* ---- upstreams and locations ---- */
 
+/* Writes have connections of their own, each for one: a service may hang up on an idle one in the
+ * moment when a write is sent on it, and who could tell whether it has seen the write? */
 static void add_upstream(struct buf *out, size_t n, const char *side, const char *url) {
+    const char *server = url + strlen("http://");
     line(out, 1, "upstream banyan_%zu_%s {", n, side);
-    line(out, 2, "server %s max_fails=0;", url + strlen("http://"));
+    line(out, 2, "server %s max_fails=0;", server);
     line(out, 2, "keepalive %d;", KEEPALIVE);
+    line(out, 1, "}");
+    line(out, 1, "upstream banyan_%zu_%s_write {", n, side);
+    line(out, 2, "server %s max_fails=0;", server);
     line(out, 1, "}");
 }
 
@@ -139,6 +173,7 @@ struct location {
     const char *name, *side;
     bool write;  /* is not tried again on another connection */
     bool rescue; /* SQL in MongoDB's place */
+    bool socket; /* may be silent */
     const struct conf_fallback *guard;
 };
 
@@ -148,12 +183,14 @@ static void add_location(struct buf *out, size_t n, const struct location *l) {
     line(out, 2, "location @banyan_%zu_%s {", n, l->name);
     if (l->rescue)
         line(out, 3, "banyan_rescue on;");
-    line(out, 3, "proxy_pass http://banyan_%zu_%s;", n, l->side);
+    line(out, 3, "proxy_pass http://banyan_%zu_%s%s;", n, l->side, l->write ? "_write" : "");
     line(out, 3, "proxy_next_upstream %s;", l->write ? "off" : "error");
     if (l->guard) {
         line(out, 3, "proxy_connect_timeout %lldms;", (long long)(l->guard->connect_us / 1000));
-        line(out, 3, "proxy_read_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
-        line(out, 3, "proxy_send_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
+        if (!l->socket) {
+            line(out, 3, "proxy_read_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
+            line(out, 3, "proxy_send_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
+        }
         line(out, 3, "proxy_intercept_errors on;");
         bool all = falls_back_on(l->guard, "5xx");
         line(out, 3, "error_page%s %s%s = @banyan_%zu_rescue;",
@@ -172,37 +209,41 @@ static void add_locations(struct buf *out, size_t n, const struct conf_route *r)
         return;
     add_location(out, n,
                  &(struct location){.name = "guarded", .side = "mongodb", .guard = &r->fallback});
+    add_location(out, n,
+                 &(struct location){
+                     .name = "socket", .side = "mongodb", .socket = true, .guard = &r->fallback});
     add_location(out, n, &(struct location){.name = "rescue", .side = "sql", .rescue = true});
 }
 
 /* ---- the http context ---- */
 
-typedef void (*each_route_fn)(struct buf *out, size_t n, const struct conf_module *m,
-                              const struct conf_route *r);
+typedef void (*each_route_fn)(struct buf *out, const struct nginx_paths *paths, size_t n,
+                              const struct conf_module *m, const struct conf_route *r);
 
-static void each_route(struct buf *out, const struct conf *conf, each_route_fn fn) {
+static void each_route(struct buf *out, const struct conf *conf, const struct nginx_paths *paths,
+                       each_route_fn fn) {
     size_t n = 0;
     for (size_t i = 0; i < conf->module_count; i++)
         for (size_t j = 0; j < conf->modules[i].route_count; j++)
-            fn(out, n++, &conf->modules[i], &conf->modules[i].routes[j]);
+            fn(out, paths, n++, &conf->modules[i], &conf->modules[i].routes[j]);
 }
 
-static void add_route_upstreams(struct buf *out, size_t n, const struct conf_module *m,
-                                const struct conf_route *r) {
-    (void)m;
+static void add_route_upstreams(struct buf *out, const struct nginx_paths *paths, size_t n,
+                                const struct conf_module *m, const struct conf_route *r) {
+    (void)m, (void)paths;
     add_upstream(out, n, "sql", r->sql.url.text);
     add_upstream(out, n, "mongodb", r->mongodb.url.text);
 }
 
-static void add_route_locations(struct buf *out, size_t n, const struct conf_module *m,
-                                const struct conf_route *r) {
-    (void)m;
+static void add_route_locations(struct buf *out, const struct nginx_paths *paths, size_t n,
+                                const struct conf_module *m, const struct conf_route *r) {
+    (void)m, (void)paths;
     add_locations(out, n, r);
 }
 
-static void add_route_headers(struct buf *out, size_t n, const struct conf_module *m,
-                              const struct conf_route *r) {
-    (void)n, (void)m;
+static void add_route_headers(struct buf *out, const struct nginx_paths *paths, size_t n,
+                              const struct conf_module *m, const struct conf_route *r) {
+    (void)n, (void)m, (void)paths;
     add_identity_headers(out, r);
 }
 
@@ -226,7 +267,7 @@ static void add_trust(struct buf *out, const struct conf *conf) {
         buf_add_text(out, ";\n");
     }
     _cleanup_(buf_release) struct buf headers = {.max = (size_t)1024 * 1024};
-    each_route(&headers, conf, add_route_headers);
+    each_route(&headers, conf, NULL, add_route_headers);
     if (headers.len)
         line(out, 1, "banyan_identity_header%s;", buf_text(&headers));
 }
@@ -256,23 +297,43 @@ static void add_server(struct buf *out, const struct conf *conf, const struct ng
     add_proxy_settings(out);
     line(out, 2, "location / {");
     line(out, 3, "banyan;");
+    line(out, 3, "client_max_body_size 0;"); /* the side's location has the limit */
     line(out, 2, "}");
-    each_route(out, conf, add_route_locations);
+    each_route(out, conf, paths, add_route_locations);
     line(out, 1, "}");
 }
 
-static void add_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
+#define HTTP_MAX ((size_t)16 * 1024 * 1024)
+
+static void add_settings(struct buf *out, const struct conf *conf,
+                         const struct nginx_paths *paths) {
     line(out, 1, "banyan_flags \"%s\";", paths->flags);
     line(out, 1, "banyan_settings \"%s\";", paths->settings);
+    line(out, 1, "banyan_applied \"%s\";", paths->applied);
+    line(out, 1, "banyan_watermark_max_age %lldms;",
+         (long long)(conf->gateway.watermark_max_age_us / 1000));
+    line(out, 1, "banyan_drain %lldms;", (long long)(conf->gateway.drain_us / 1000));
+    line(out, 1, "banyan_samples \"%s\";", paths->samples);
     add_trust(out, conf);
     line(out, 1, "map $http_upgrade $banyan_connection {");
     line(out, 2, "default upgrade;");
     line(out, 2, "'' '';");
     line(out, 1, "}");
     add_log_format(out);
-    each_route(out, conf, add_route_upstreams);
-    each_route(out, conf, add_route);
+    each_route(out, conf, paths, add_route_upstreams);
+    each_route(out, conf, paths, add_route);
     add_server(out, conf, paths);
+}
+
+uint64_t nginx_conf_generation(const struct conf *conf, const struct nginx_paths *paths) {
+    _cleanup_(buf_release) struct buf text = {.max = HTTP_MAX};
+    add_settings(&text, conf, paths);
+    return XXH3_64bits(text.data, text.len);
+}
+
+static void add_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
+    line(out, 1, "banyan_generation %016" PRIx64 ";", nginx_conf_generation(conf, paths));
+    add_settings(out, conf, paths);
 }
 
 /* ---- the files ---- */

@@ -16,6 +16,15 @@ static enum route_writes writes_of(enum conf_writes writes) {
     return writes == CONF_WRITES_AUTO ? WRITES_SQL : (enum route_writes)(writes - CONF_WRITES_SQL);
 }
 
+const char *routing_configured_reads(const struct conf_module *module) {
+    return module->reads == CONF_READS_AUTO ? "auto" : route_reads_name(reads_of(module->reads));
+}
+
+const char *routing_configured_writes(const struct conf_module *module) {
+    return module->writes == CONF_WRITES_AUTO ? "auto"
+                                              : route_writes_name(writes_of(module->writes));
+}
+
 static void lay_over(const struct conf_module *m, struct routing *r) {
     (void)snprintf(r->module.name, sizeof r->module.name, "%s", m->name.text);
     if (!route_reads_parse(r->set.reads, &r->module.reads))
@@ -23,6 +32,11 @@ static void lay_over(const struct conf_module *m, struct routing *r) {
     if (!route_writes_parse(r->set.writes, &r->module.writes))
         r->module.writes = writes_of(m->writes);
     r->module.fallback = r->set.fallback != 0;
+}
+
+void routing_configured(const struct conf_module *module, struct routing *ret) {
+    *ret = (struct routing){.set = {.fallback = -1}};
+    lay_over(module, ret);
 }
 
 int routing_get(const struct conf_module *module, struct state *s, struct routing *ret,
@@ -57,6 +71,14 @@ static const struct {
 } stages[] = {{"off", "sql", "sql"},           {"dualwrite", "sql", "both"},
               {"shadow", "shadow", "both"},    {"live", "flag", "both"},
               {"rampdown", "mongodb", "both"}, {"complete", "mongodb", "mongodb"}};
+
+const char *routing_stage(const struct route_module *module) {
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+        if (strcmp(stages[i].reads, route_reads_name(module->reads)) == 0 &&
+            strcmp(stages[i].writes, route_writes_name(module->writes)) == 0)
+            return stages[i].name;
+    return NULL;
+}
 
 static int read_stage(const char *stage, const char **reads, const char **writes, struct err *err) {
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)

@@ -14,9 +14,19 @@ struct routing {
     struct route_module module; /* what holds; caught_up is for the caller to say */
 };
 
+/* As the configuration says, where nobody set anything: ret->set is empty. */
+void routing_configured(const struct conf_module *module, struct routing *ret);
+
 /* As it holds now. */
 int routing_get(const struct conf_module *module, struct state *s, struct routing *ret,
                 struct err *err) must_check;
+
+/* The stage (LaunchDarkly's names) that reads and writes are together; NULL: none. */
+const char *routing_stage(const struct route_module *module);
+
+/* As the configuration has it: "auto" where the phase says. */
+const char *routing_configured_reads(const struct conf_module *module);
+const char *routing_configured_writes(const struct conf_module *module);
 
 /* Of all modules. */
 int routing_settings(const struct conf *conf, struct state *s, struct route_settings *ret,

@@ -20,6 +20,16 @@
 #define STEP_MS 100 /* how soon a stop is seen */
 #define ROOM 16384
 
+#define KEPT_IDLE_US INT64_C(30000000) /* servers close what is idle; ours after twice that */
+
+struct http_kept {
+    int fd; /* -1: none */
+    SSL_CTX *context;
+    SSL *ssl;
+    int64_t used_us;
+    char authority[300]; /* that it leads to, with the scheme */
+};
+
 struct session {
     const struct http_call *call;
     struct http_url url;
@@ -28,6 +38,7 @@ struct session {
     int fd;
     SSL_CTX *context;
     SSL *ssl;
+    bool keep; /* the connection can take another call */
     struct err *err;
 };
 
@@ -54,6 +65,12 @@ static int wait_for(struct session *s, short events) {
     }
 }
 
+static int cannot_connect(struct session *s, int failure) {
+    if (s->call->refused)
+        *s->call->refused = failure == ECONNREFUSED;
+    return unreachable(s, "cannot connect", strerror(failure));
+}
+
 static int connect_to(struct session *s, const struct addrinfo *a) {
     int one = 1, failure = 0;
     socklen_t len = sizeof failure;
@@ -63,12 +80,12 @@ static int connect_to(struct session *s, const struct addrinfo *a) {
     (void)setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     int rc = connect(s->fd, a->ai_addr, a->ai_addrlen);
     if (rc < 0 && errno != EINPROGRESS)
-        return unreachable(s, "cannot connect", strerror(errno));
+        return cannot_connect(s, errno);
     rc = wait_for(s, POLLOUT);
     if (rc < 0)
         return rc;
     if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0 || failure)
-        return unreachable(s, "cannot connect", strerror(failure ? failure : errno));
+        return cannot_connect(s, failure ? failure : errno);
     return 0;
 }
 
@@ -141,8 +158,9 @@ static int write_request(struct session *s, struct buf *out) {
     const char *method = c->method ? c->method : c->body.ptr ? "POST" : "GET";
     if (!is_one_line(method) || !is_one_line(c->token) || !is_one_line(c->content_type))
         return err_set(s->err, ERR_CONF, "a line end in a header");
-    buf_printf(out, "%s %.*s HTTP/1.1\r\nHost: %.*s\r\nConnection: close\r\n", method,
-               SPAN_ARG(s->url.target), SPAN_ARG(s->url.authority));
+    buf_printf(out, "%s %.*s HTTP/1.1\r\nHost: %.*s\r\nConnection: %s\r\n", method,
+               SPAN_ARG(s->url.target), SPAN_ARG(s->url.authority),
+               c->kept ? "keep-alive" : "close");
     buf_add_text(out, "User-Agent: banyan\r\nAccept: */*\r\n");
     if (c->token)
         buf_printf(out, "Authorization: Bearer %s\r\n", c->token);
@@ -242,6 +260,13 @@ static int body_there(struct session *s, struct buf *in, const struct http_reply
     return reply->has_length ? wire(s, "the answer ends too soon") : 1;
 }
 
+/* Only where the end of the answer is known, and nothing stands behind it. */
+static bool may_keep(const struct http_reply *reply, const struct http_chunks *chunks, size_t there,
+                     bool end) {
+    size_t used = reply->chunked ? chunks->at : reply->has_length ? (size_t)reply->length : 0;
+    return !reply->close && !end && (reply->chunked || reply->has_length) && used == there;
+}
+
 static int read_answer(struct session *s, struct http_reply *reply, struct buf *ret_body) {
     size_t max = s->call->answer_max ? s->call->answer_max : HTTP_CLIENT_ANSWER_MAX, len = 0;
     _cleanup_(buf_release) struct buf in = {.max = max + HTTP_HEAD_MAX + 2 * (size_t)ROOM};
@@ -263,6 +288,7 @@ static int read_answer(struct session *s, struct http_reply *reply, struct buf *
         if (rc < 0)
             return rc;
     }
+    s->keep = s->call->kept && !head && may_keep(reply, &chunks, in.len - reply->head_len, end);
     if (ret_body && len)
         buf_add(ret_body, in.data + reply->head_len, len);
     return ret_body && !buf_ok(ret_body)
@@ -273,14 +299,76 @@ static int read_answer(struct session *s, struct http_reply *reply, struct buf *
 static int exchange(struct session *s, struct http_reply *reply, struct buf *ret_body) {
     _cleanup_(buf_release) struct buf out = {.max = HTTP_CLIENT_URL_MAX + HTTP_HEAD_MAX +
                                                     s->call->body.len};
-    int rc = open_connection(s);
-    if (rc == 0 && s->url.tls)
+    int rc = s->fd >= 0 ? 0 : open_connection(s);
+    if (rc == 0 && s->url.tls && !s->ssl)
         rc = begin_tls(s);
     if (rc == 0)
         rc = write_request(s, &out);
     if (rc == 0)
         rc = send_all(s, buf_span(&out));
     return rc == 0 ? read_answer(s, reply, ret_body) : rc;
+}
+
+/* ---- kept connections ---- */
+
+struct http_kept *http_kept_new(void) {
+    struct http_kept *k = mem_zalloc(1, sizeof *k);
+    k->fd = -1;
+    return k;
+}
+
+static void let_go(struct http_kept *k) {
+    SSL_free(k->ssl);
+    SSL_CTX_free(k->context);
+    if (k->fd >= 0)
+        close(k->fd);
+    *k = (struct http_kept){.fd = -1};
+}
+
+void http_kept_free(struct http_kept *k) {
+    if (!k)
+        return;
+    let_go(k);
+    free(k);
+}
+
+static void name_kept(const struct session *s, char name[300]) {
+    (void)snprintf(name, 300, "%d %.*s", s->url.tls, SPAN_ARG(s->url.authority));
+}
+
+/* Quiet, and open: a server that has closed it, or says what nobody asked, is readable. */
+static bool is_quiet(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 0;
+}
+
+static void take_kept(struct session *s) {
+    struct http_kept *k = s->call->kept;
+    char name[300];
+    name_kept(s, name);
+    if (k->fd < 0 || strcmp(k->authority, name) != 0 ||
+        clock_mono_us() - k->used_us > KEPT_IDLE_US || !is_quiet(k->fd)) {
+        let_go(k);
+        return;
+    }
+    s->fd = k->fd;
+    s->ssl = k->ssl;
+    s->context = k->context;
+    *k = (struct http_kept){.fd = -1};
+}
+
+static void leave_kept(struct session *s) {
+    struct http_kept *k = s->call->kept;
+    *k = (struct http_kept){
+        .fd = s->fd, .ssl = s->ssl, .context = s->context, .used_us = clock_mono_us()};
+    name_kept(s, k->authority);
+}
+
+static void hang_up(struct session *s) {
+    SSL_free(s->ssl);
+    SSL_CTX_free(s->context);
+    if (s->fd >= 0)
+        close(s->fd);
 }
 
 int http_call(const struct http_call *call, int *ret_status, struct buf *ret_body,
@@ -294,11 +382,13 @@ int http_call(const struct http_call *call, int *ret_status, struct buf *ret_bod
     if (s.url.host.len >= sizeof s.host)
         return err_set(err, ERR_CONF, "the host in the URL is too long");
     memcpy(s.host, s.url.host.ptr, s.url.host.len);
+    if (call->kept)
+        take_kept(&s);
     rc = exchange(&s, &reply, ret_body);
-    SSL_free(s.ssl);
-    SSL_CTX_free(s.context);
-    if (s.fd >= 0)
-        close(s.fd);
+    if (rc == 0 && s.keep)
+        leave_kept(&s);
+    else
+        hang_up(&s);
     if (rc == 0)
         *ret_status = reply.status;
     return rc;

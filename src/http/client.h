@@ -1,7 +1,7 @@
 /*
  * A small HTTP/1.1 client: one request, one bounded answer, a deadline over everything but the
  * lookup of the host's name, which the system's resolver bounds. No redirects, no proxies, no
- * credentials in URLs, no keep-alive. https verifies the server's certificate and name.
+ * credentials in URLs. https verifies the server's certificate and name.
  *
  * Waits in the calling thread. Any thread.
  */
@@ -17,6 +17,13 @@
 #define HTTP_CLIENT_ANSWER_MAX 1000000 /* bytes of an answer's body */
 #define HTTP_CLIENT_URL_MAX 4096
 
+/* A connection that is kept between calls to one server with the same certificates. One thread at a
+ * time. A server may close it at any moment: a call that finds it closed makes a new one, and one
+ * during which it breaks fails as any other does. */
+struct http_kept;
+struct http_kept *http_kept_new(void);
+void http_kept_free(struct http_kept *k); /* NULL is fine */
+
 struct http_call {
     const char *method; /* NULL: GET, with a body POST */
     const char *url;    /* http://host[:port]/path or https:// */
@@ -28,7 +35,10 @@ struct http_call {
     const char *tls_cert, *tls_key; /* of ours; NULL: none */
     int64_t limit_us;               /* for everything */
     size_t answer_max;              /* 0: HTTP_CLIENT_ANSWER_MAX */
+    struct http_kept *kept;         /* taken from here, left here; NULL: closed afterwards */
     const atomic_bool *stop;        /* ends it with ERR_STOPPED soon after it is set; NULL: none */
+    bool
+        *refused; /* set where ERR_UNREACHABLE is sure to mean that nobody listens; NULL: unasked */
 };
 
 /* 0 with any status; the body is appended to `ret_body` (initialised by the caller; NULL: thrown
@@ -57,6 +67,7 @@ struct http_reply {
     int status;
     size_t head_len;
     bool chunked, has_length;
+    bool close; /* no other answer comes on this connection */
     uint64_t length;
 };
 /* 1: there; 0: more is needed; -1: no HTTP/1.x (*ret_why says what is wrong). */

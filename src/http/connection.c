@@ -161,19 +161,22 @@ static void refuse(struct http_connection *c, int status, const char *code, cons
 
 /* The bytes are no request: nothing behind them can be believed. */
 static void refuse_bytes(struct http_connection *c, int status, const char *why) {
+    struct http_counters *n = &c->loop->server->counters;
+    if (status != 503) /* those are counted where they are accepted */
+        atomic_fetch_add(status == 408 ? &n->slow : &n->malformed, 1);
     c->match = (struct http_match){0};
     c->asker = (struct http_asker){0};
     c->close = true;
     refuse(c, status, "bad_request", why, NULL);
 }
 
-static void begin_stream(struct http_connection *c, int channel) {
+static void begin_stream(struct http_connection *c, int channel, const struct http_lost *lost) {
     struct http_server *server = c->loop->server;
     struct span last = http_head_field(&c->head, "last-event-id");
     c->channel = channel;
     c->caught_up = false;
     buf_add_text(&c->out, "retry: 1000\n\n");
-    c->place = http_hub_join(&server->hub, channel, last, &c->out);
+    c->place = http_hub_join(&server->hub, channel, last, lost, &c->out);
     c->heartbeat_us = c->now_us + HTTP_STREAM_US;
     c->begun_us = 0;
     c->state = STATE_STREAM;
@@ -205,9 +208,10 @@ static void answer(struct http_connection *c, struct http_exchange *x) {
         http_add_header(a, "Retry-After", "5");
     }
     int channel = a->stream - 1;
+    const struct http_lost lost = a->lost;
     write_answer(c, x, 0);
     if (stream && c->state != STATE_DEAD)
-        begin_stream(c, channel);
+        begin_stream(c, channel, &lost);
     else if (c->state != STATE_DEAD)
         next_request(c, used);
 }
@@ -229,7 +233,8 @@ static void dispatch(struct http_connection *c, size_t body_len) {
     struct http_server *server = c->loop->server;
     const struct http_route *route = c->match.route;
     struct http_exchange *x = &c->loop->exchange;
-    if (route->flags & HTTP_SLOW) {
+    bool lent = route->flags & (HTTP_SLOW | HTTP_DATA);
+    if (lent) {
         x = mem_alloc(sizeof *x);
         http_exchange_init(x);
     } else {
@@ -255,9 +260,10 @@ static void dispatch(struct http_connection *c, size_t body_len) {
     };
     if (!decode_parameters(c, &x->request)) {
         http_error(&x->response, 400, "bad_request", "the path is not percent-encoded UTF-8", NULL);
-    } else if (!(route->flags & HTTP_SLOW)) {
+    } else if (!lent) {
         route->handler(&x->request, &x->response, route->context);
-    } else if (queue_push(server->work, x, 1, 0) == QUEUE_OK) {
+    } else if (queue_push(route->flags & HTTP_DATA ? server->data.work : server->slow.work, x, 1,
+                          0) == QUEUE_OK) {
         c->exchange = x;
         c->state = STATE_WORKING;
         return;
@@ -265,7 +271,7 @@ static void dispatch(struct http_connection *c, size_t body_len) {
         http_error(&x->response, 503, "stopping", "the server is stopping", NULL);
     }
     answer(c, x);
-    if (route->flags & HTTP_SLOW) {
+    if (lent) {
         http_exchange_release(x);
         free(x);
     }
@@ -296,6 +302,8 @@ static void begin_request(struct http_connection *c) {
     struct span path = span_make(c->head.base + c->head.path.at, c->head.path.len);
     http_router_match(&service->router, c->head.method, path, &c->match);
     if (http_guard_check(&service->guard, &c->head, &c->match, c->fd, c->now_us, &c->asker, &why)) {
+        struct http_counters *n = &c->loop->server->counters;
+        atomic_fetch_add(why.status == 421 ? &n->unknown_host : &n->not_allowed, 1);
         refuse(c, why.status, why.code, why.message, why.way_out);
     } else if (!c->match.allowed) {
         refuse(c, 404, "not_found", "there is nothing with this path", NULL);

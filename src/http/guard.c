@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 const char *http_role_name(enum http_role role) {
-    static const char *const names[] = {"anyone", "evaluate", "viewer", "operator"};
+    static const char *const names[] = {"anyone", "evaluate", "edge", "viewer", "operator"};
     return names[role];
 }
 
@@ -57,8 +57,9 @@ static int check_reach(const struct http_guard *g, bool loopback, struct err *er
                        "127.0.0.1, or set insecure: true",
                        c->key, c->address, g->tokens ? "" : "tokens",
                        g->tokens || g->tls ? "" : " and ", g->tls ? "" : "tls.cert and tls.key");
-    const char *const all[] = {c->token_viewer, c->token_operator, c->token_evaluate};
-    for (size_t i = 0; i < 3; i++) {
+    const char *const all[] = {c->token_viewer, c->token_operator, c->token_evaluate,
+                               c->token_edge};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i] && strlen(all[i]) < HTTP_TOKEN_MIN)
             return err_set(err, ERR_CONF, "tokens: a token is shorter than %d characters",
                            HTTP_TOKEN_MIN);
@@ -96,6 +97,10 @@ int http_guard_init(struct http_guard *g, const struct http_listener *config,
         rc = add_token(g, HTTP_OPERATOR, config->token_operator, err);
     if (rc == 0)
         rc = add_token(g, HTTP_EVALUATE, config->token_evaluate, err);
+    if (rc == 0)
+        rc = add_token(g, HTTP_EDGE, config->token_edge, err);
+    if (rc == 0 && g->tokens && !http_ticket_key_init(&g->ticket_key))
+        rc = err_set(err, ERR_INTERNAL, "the system gives no random number");
     return rc == 0 ? check_reach(g, http_is_loopback(address), err) : rc;
 }
 
@@ -298,15 +303,35 @@ static struct span token_of(const struct http_head *head) {
     return span_make(bearer.ptr + 7, bearer.len - 7);
 }
 
+/* The ticket of a request; ptr NULL: it has none, or this is no route for one. */
+static struct span ticket_of(const struct http_head *head, const struct http_route *route) {
+    struct span query = span_make(head->base + head->query.at, head->query.len);
+    if (!(route->flags & HTTP_TICKET))
+        return (struct span){0};
+    return http_query_find(query, SPAN_LIT("ticket"));
+}
+
 static int refuse(struct http_refusal *r, int status, const char *code, const char *message,
                   const char *way_out) {
     *r = (struct http_refusal){status, code, message, way_out};
     return status;
 }
 
+static int check_ticket(const struct http_guard *g, struct span ticket,
+                        const struct http_route *route, int64_t now_us, struct http_asker *asker,
+                        struct http_refusal *why) {
+    if (!http_ticket_is_good(&g->ticket_key, route->path, ticket, now_us))
+        return refuse(why, 401, "unauthorized", "the ticket is not known, or has run out",
+                      "take the address from the answer that gave it, anew");
+    asker->role = HTTP_EVALUATE;
+    asker->who = http_role_name(HTTP_EVALUATE);
+    return 0;
+}
+
 /* *ret_cookie: known by a cookie, which browsers send by themselves. */
-static int find_asker(struct http_guard *g, const struct http_head *head, int64_t now_us,
-                      struct http_asker *asker, bool *ret_cookie, struct http_refusal *why) {
+static int find_asker(struct http_guard *g, const struct http_head *head,
+                      const struct http_route *route, int64_t now_us, struct http_asker *asker,
+                      bool *ret_cookie, struct http_refusal *why) {
     *ret_cookie = false;
     if (!g->tokens) {
         asker->role = HTTP_OPERATOR;
@@ -322,6 +347,9 @@ static int find_asker(struct http_guard *g, const struct http_head *head, int64_
                    : refuse(why, 401, "unauthorized", "the token is not known",
                             "send a token of the configuration in Authorization: Bearer");
     }
+    struct span ticket = ticket_of(head, route);
+    if (ticket.ptr)
+        return check_ticket(g, ticket, route, now_us, asker, why);
     struct span cookies = http_head_field(head, "cookie");
     asker->role = cookies.ptr ? session_role(g, cookies, now_us) : HTTP_ANYONE;
     asker->who = http_role_name(asker->role);
@@ -343,7 +371,7 @@ int http_guard_check(struct http_guard *g, const struct http_head *head,
                       "open the page of this server itself");
     if (!match->route)
         return 0; /* 404 and 405 tell nothing that the documentation does not */
-    int rc = find_asker(g, head, now_us, asker, &by_cookie, why);
+    int rc = find_asker(g, head, match->route, now_us, asker, &by_cookie, why);
     if (rc)
         return rc;
     bool own_page = http_head_field(head, "x-banyan-csrf").ptr &&

@@ -8,8 +8,9 @@
  *     403, but for a route with HTTP_CORS and an origin of the listener's list, and for a plain
  *     navigation to what anybody may read.
  *  3. Without tokens (loopback, or insecure) everybody is an operator. With tokens:
- *     Authorization: Bearer or X-API-Key, else the cookie of a login. Wrong: 401. A change by
- *     cookie also needs X-Banyan-CSRF and an Origin that is ours: else 403.
+ *     Authorization: Bearer or X-API-Key, else the ticket (http/ticket.h) of a route that takes
+ *     one, else the cookie of a login. Wrong: 401. A change by cookie also needs X-Banyan-CSRF and
+ *     an Origin that is ours: else 403.
  *  4. The role must be enough for the route: 401 for nobody, 403 for somebody.
  *
  * Tokens are compared by their SHA-256 in constant time. Sessions are random, kept by their SHA-256
@@ -22,6 +23,7 @@
 #include "http/openssl.h"
 #include "http/request.h"
 #include "http/route.h"
+#include "http/ticket.h"
 
 #include <pthread.h>
 #include <sys/socket.h>
@@ -42,7 +44,8 @@ struct http_guard {
     bool tokens;
     bool tls;
     EVP_MD *sha256;
-    bool has[HTTP_OPERATOR + 1]; /* by role */
+    struct http_ticket_key ticket_key; /* if there are tokens */
+    bool has[HTTP_OPERATOR + 1];       /* by role */
     unsigned char digest[HTTP_OPERATOR + 1][HTTP_DIGEST];
     pthread_mutex_t lock; /* of what follows */
     struct http_session *sessions;

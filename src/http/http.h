@@ -58,14 +58,17 @@
 #define HTTP_THREADS_MAX 64    /* of a listener */
 #define HTTP_SESSIONS_MAX 1000 /* logins by cookie; the oldest ends */
 #define HTTP_SESSION_US (INT64_C(12) * 3600 * 1000000)
+#define HTTP_TICKET_US (INT64_C(30) * 60 * 1000000) /* a ticket lasts once to twice that */
+#define HTTP_TICKET_TEXT 32                         /* hexadecimal characters */
 #define HTTP_TOKEN_MIN 16             /* bytes of a token, for an address off loopback */
 #define HTTP_JSON_NODES 20000         /* values in the JSON body of a request; 400 */
 #define HTTP_STOP_US INT64_C(5000000) /* for answers under way, at the end */
 
-/* Rights: an operator has them all; a viewer looks; evaluate (OFREP) neither looks nor changes. */
-enum http_role { HTTP_ANYONE, HTTP_EVALUATE, HTTP_VIEWER, HTTP_OPERATOR };
+/* Rights: an operator has them all; a viewer looks; evaluate (OFREP) and edge (a gateway on another
+ * machine) have routes of their own, and neither look nor change. */
+enum http_role { HTTP_ANYONE, HTTP_EVALUATE, HTTP_EDGE, HTTP_VIEWER, HTTP_OPERATOR };
 
-const char *http_role_name(enum http_role role); /* "anyone", "evaluate", "viewer", "operator" */
+const char *http_role_name(enum http_role role); /* "anyone", "evaluate", "edge" ... */
 
 struct http_connection;
 struct http_head;
@@ -94,6 +97,11 @@ struct span http_query(const struct http_request *r, const char *name);
 bool http_query_int(const struct http_request *r, const char *name, int64_t least, int64_t most,
                     int64_t *value) must_check;
 
+/* The event that tells a client of a stream that it may have missed some. */
+struct http_lost {
+    const char *type, *data; /* static; the data a line */
+};
+
 struct http_response {
     int status;               /* 200 unless the handler says otherwise */
     const char *content_type; /* static text; "application/json" */
@@ -101,6 +109,7 @@ struct http_response {
     struct buf body;
     struct span fixed; /* instead of body: bytes that live as long as the server */
     int stream;        /* private: channel + 1 */
+    struct http_lost lost;
 };
 
 /* Asserts that neither holds a control character. A Cache-Control of ours (no-store) is sent where
@@ -127,8 +136,10 @@ bool http_json_body(const struct http_request *r, struct http_response *a,
 typedef void (*http_handler)(const struct http_request *r, struct http_response *a, void *context);
 
 enum http_route_flags {
-    HTTP_SLOW = 1, /* runs in a worker thread */
-    HTTP_CORS = 2, /* the listener's origins may ask from a browser */
+    HTTP_SLOW = 1,   /* runs in a worker thread */
+    HTTP_CORS = 2,   /* the listener's origins may ask from a browser */
+    HTTP_DATA = 4,   /* runs in one of the threads that are kept for requests of applications */
+    HTTP_TICKET = 8, /* ?ticket= in its address is as good as the token `evaluate` */
 };
 
 struct http_route {
@@ -140,6 +151,12 @@ struct http_route {
     void *context;
     unsigned flags;
 };
+
+/* A ticket for a route with HTTP_TICKET, named by its path, for who asked `r`: for an address that
+ * a client opens without headers. Good at the listener that was asked, for HTTP_TICKET_US at least,
+ * until the server stops. False: this listener has no tokens, so none is needed. */
+bool http_ticket(const struct http_request *r, const char *path,
+                 char text[HTTP_TICKET_TEXT + 1]) must_check;
 
 /* Handlers for login and logout by cookie, for a route of role HTTP_ANYONE each (context unused):
  * POST {"token":"..."} -> {"role":"operator"} and the cookie; 401 else. Changes by cookie need the
@@ -153,8 +170,8 @@ struct http_listener {
     unsigned threads;    /* 0: 1 */
     const struct http_route *routes;
     size_t route_count;
-    const char *token_viewer, *token_operator, *token_evaluate; /* NULL: none */
-    const char *tls_cert, *tls_key, *tls_client_ca;             /* files (PEM); NULL: none */
+    const char *token_viewer, *token_operator, *token_evaluate, *token_edge; /* NULL: none */
+    const char *tls_cert, *tls_key, *tls_client_ca; /* files (PEM); NULL: none */
     bool insecure;            /* an address off loopback without tokens or TLS is meant */
     const char *const *hosts; /* more names in Host */
     size_t host_count;
@@ -169,7 +186,8 @@ typedef void (*http_observe_fn)(void *context, const struct http_route *route /*
 struct http_config {
     const struct http_listener *listeners;
     size_t listener_count;
-    unsigned workers; /* for HTTP_SLOW; 0: 2 */
+    unsigned workers;      /* for HTTP_SLOW; 0: 2 */
+    unsigned data_workers; /* for HTTP_DATA; started where there is such a route */
     http_observe_fn observe;
     void *observe_context;
 };
@@ -195,15 +213,18 @@ struct http_counts {
     uint64_t connections;       /* open now */
     uint64_t streams;           /* open now */
     uint64_t accepted, refused; /* ever; refused: over HTTP_CONNECTIONS_MAX */
+    uint64_t unknown_host;      /* ever: requests for a name that is not ours */
+    uint64_t not_allowed;     /* ever: of another site, without a token or with too small a role */
+    uint64_t malformed, slow; /* ever: connections ended for what they sent, or did not in time */
     uint64_t requests[6]; /* ever, by the first digit of the status; [0]: cut before an answer */
     uint64_t events, streams_cut;
 };
 void http_server_counts(const struct http_server *server, struct http_counts *ret); /* any thread */
 
 /* Makes the response a stream of server-sent events of a channel (0 to HTTP_CHANNELS - 1). Events
- * later than Last-Event-ID are sent again; one of type "reset" comes first where that is no longer
- * possible (too old, or another run of the server): the client asks for everything anew. */
-void http_stream(struct http_response *a, int channel);
+ * later than Last-Event-ID are sent again; `lost` comes first where that is no longer possible (too
+ * old, or another run of the server): the client asks for everything anew. */
+void http_stream(struct http_response *a, int channel, struct http_lost lost);
 
 /* Sends an event to the streams of a channel. `type` is one word; `data` is UTF-8, of any lines.
  * Any thread; never waits for a client. */

@@ -95,14 +95,15 @@ static uint64_t parse_id(const struct http_hub *h, struct span id) {
     return number + 1;
 }
 
-uint64_t http_hub_join(struct http_hub *h, int channel, struct span last_id, struct buf *out) {
+uint64_t http_hub_join(struct http_hub *h, int channel, struct span last_id,
+                       const struct http_lost *lost, struct buf *out) {
     struct http_channel *c = &h->channels[channel];
     pthread_mutex_lock(&h->lock);
     uint64_t place = last_id.ptr ? parse_id(h, last_id) : c->next;
     if (place < c->first || place > c->next) {
         place = c->next;
-        buf_printf(out, "id: %" PRIx64 "-%" PRIu64 "\nevent: reset\ndata: {}\n\n", h->run,
-                   place - 1);
+        buf_printf(out, "id: %" PRIx64 "-%" PRIu64 "\nevent: %s\ndata: %s\n\n", h->run, place - 1,
+                   lost->type, lost->data);
     }
     pthread_mutex_unlock(&h->lock);
     return place;

@@ -34,8 +34,9 @@ void http_hub_release(struct http_hub *h);
 bool http_hub_add(struct http_hub *h, int channel, const char *type, struct span data) must_check;
 
 /* Where a new stream begins, given its Last-Event-ID (ptr NULL: none). Where that is unknown or too
- * old, the event "reset" is written to `out`. */
-uint64_t http_hub_join(struct http_hub *h, int channel, struct span last_id, struct buf *out);
+ * old, the event `lost` is written to `out`. */
+uint64_t http_hub_join(struct http_hub *h, int channel, struct span last_id,
+                       const struct http_lost *lost, struct buf *out);
 
 enum http_hub_result { HTTP_HUB_ALL, HTTP_HUB_MORE, HTTP_HUB_GONE };
 

@@ -63,6 +63,7 @@ static int read_status(struct span line, struct http_reply *r, const char **ret_
             return wrong(ret_why, "the answer has no status");
         r->status = r->status * 10 + line.ptr[i] - '0';
     }
+    r->close = line.ptr[7] == '0';
     if (r->status < 100 || r->status > 599 || (line.len > 12 && line.ptr[12] != ' '))
         return wrong(ret_why, "the answer has no status");
     return 1;
@@ -74,6 +75,8 @@ static int read_field(struct span name, struct span value, struct http_reply *r,
         r->chunked = http_same_text(value, SPAN_LIT("chunked"));
         return r->chunked ? 1 : wrong(ret_why, "the answer has an encoding that is not chunked");
     }
+    if (http_same_text(name, SPAN_LIT("connection")))
+        r->close = r->close || http_same_text(value, SPAN_LIT("close"));
     if (!http_same_text(name, SPAN_LIT("content-length")))
         return 1;
     uint64_t n = 0;

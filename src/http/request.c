@@ -37,6 +37,20 @@ static struct span trim(struct span s) {
     return s;
 }
 
+struct span http_query_find(struct span query, struct span name) {
+    while (query.len) {
+        const char *end = memchr(query.ptr, '&', query.len);
+        struct span one = span_make(query.ptr, end ? (size_t)(end - query.ptr) : query.len);
+        size_t used = one.len + (end != NULL);
+        query = span_make(query.ptr + used, query.len - used);
+        const char *equals = one.len ? memchr(one.ptr, '=', one.len) : NULL;
+        struct span key = span_make(one.ptr, equals ? (size_t)(equals - one.ptr) : one.len);
+        if (span_eq(key, name))
+            return equals ? span_make(equals + 1, one.len - key.len - 1) : SPAN_LIT("");
+    }
+    return (struct span){0};
+}
+
 bool http_list_next(struct span *list, struct span *ret) {
     while (list->len) {
         const char *comma = memchr(list->ptr, ',', list->len);

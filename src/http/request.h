@@ -83,6 +83,9 @@ int http_chunks_read(struct http_chunks *c, char *data, size_t len,
 bool http_percent_decode(struct span s, bool plus_is_blank, char *space,
                          struct span *ret) must_check;
 
+/* The value of a parameter of a query, as sent; ptr NULL: not there. */
+struct span http_query_find(struct span query, struct span name);
+
 /* One member of a comma list, without blanks: false at the end. */
 bool http_list_next(struct span *list, struct span *ret);
 

@@ -101,23 +101,13 @@ struct span http_header(const struct http_request *r, const char *name) {
 }
 
 struct span http_query(const struct http_request *r, const char *name) {
-    struct span rest = r->query, wanted = span_of(name);
-    while (rest.len) {
-        const char *end = memchr(rest.ptr, '&', rest.len);
-        struct span one = span_make(rest.ptr, end ? (size_t)(end - rest.ptr) : rest.len);
-        size_t used = one.len + (end != NULL);
-        rest = span_make(rest.ptr + used, rest.len - used);
-        const char *equals = one.len ? memchr(one.ptr, '=', one.len) : NULL;
-        struct span key = span_make(one.ptr, equals ? (size_t)(equals - one.ptr) : one.len);
-        if (!span_eq(key, wanted))
-            continue;
-        struct span value = equals ? span_make(equals + 1, one.len - key.len - 1) : SPAN_LIT("");
-        char *space = arena_alloc(r->arena, value.len + 1);
-        if (!space || !http_percent_decode(value, true, space, &value))
-            return (struct span){0};
+    struct span value = http_query_find(r->query, span_of(name));
+    if (!value.ptr)
         return value;
-    }
-    return (struct span){0};
+    char *space = arena_alloc(r->arena, value.len + 1);
+    if (!space || !http_percent_decode(value, true, space, &value))
+        return (struct span){0};
+    return value;
 }
 
 bool http_query_int(const struct http_request *r, const char *name, int64_t least, int64_t most,
@@ -146,7 +136,9 @@ bool http_not_modified(const struct http_request *r, struct http_response *a, co
     while (http_list_next(&list, &one)) {
         if (one.len > 2 && memcmp(one.ptr, "W/", 2) == 0)
             one = span_make(one.ptr + 2, one.len - 2);
-        if (span_eq(one, mine) || span_is(one, "*")) {
+        /* Some clients lose the quotes. */
+        bool bare = mine.len > 2 && span_eq(one, span_make(mine.ptr + 1, mine.len - 2));
+        if (bare || span_eq(one, mine) || span_is(one, "*")) {
             a->status = 304;
             buf_clear(&a->body);
             a->fixed = (struct span){0};
@@ -185,9 +177,10 @@ bool http_json_body(const struct http_request *r, struct http_response *a, struc
     return false;
 }
 
-void http_stream(struct http_response *a, int channel) {
+void http_stream(struct http_response *a, int channel, struct http_lost lost) {
     assert(channel >= 0 && channel < HTTP_CHANNELS);
     a->stream = channel + 1;
+    a->lost = lost;
     a->content_type = "text/event-stream";
 }
 
@@ -215,7 +208,7 @@ void http_login(const struct http_request *r, struct http_response *a, void *con
         return;
     }
     enum http_role role = g->tokens ? http_guard_token(g, token) : HTTP_OPERATOR;
-    if (role == HTTP_ANYONE || role == HTTP_EVALUATE) {
+    if (role == HTTP_ANYONE || role == HTTP_EVALUATE || role == HTTP_EDGE) {
         http_error(a, 401, "unauthorized", "the token is not known",
                    "log in with the viewer's or the operator's token of the configuration");
         return;
@@ -231,6 +224,14 @@ void http_login(const struct http_request *r, struct http_response *a, void *con
     json_out_text(&j, "role", http_role_name(role));
     json_out_close(&j, '}');
     json_out_end(&j);
+}
+
+bool http_ticket(const struct http_request *r, const char *path, char text[HTTP_TICKET_TEXT + 1]) {
+    const struct http_guard *g = http_connection_guard(r->connection);
+    if (!g->tokens)
+        return false;
+    http_ticket_write(&g->ticket_key, path, r->now_us, text);
+    return true;
 }
 
 void http_logout(const struct http_request *r, struct http_response *a, void *context) {

@@ -5,6 +5,7 @@
 #include "base/thread.h"
 #include "http/tls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -131,13 +132,14 @@ static int open_service(struct http_server *server, const struct http_listener *
 /* ---- workers ---- */
 
 static void *worker_main(void *argument) {
-    struct http_server *server = argument;
+    struct http_crew *crew = argument;
+    struct http_server *server = crew->server;
     sigset_t all;
     void *item;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     for (;;) {
-        enum queue_result got = queue_pop(server->work, &item, INT64_C(60000000));
+        enum queue_result got = queue_pop(crew->work, &item, INT64_C(60000000));
         if (got == QUEUE_CLOSED)
             return NULL;
         if (got == QUEUE_TIMEOUT)
@@ -149,12 +151,38 @@ static void *worker_main(void *argument) {
     }
 }
 
-static int start_threads(struct http_server *server, unsigned workers, struct err *err) {
+static bool start_crew(struct http_crew *crew, unsigned workers) {
     bool ok = true;
     for (unsigned i = 0; i < workers && ok; i++) {
-        ok = thread_start(&server->workers[i], worker_main, server);
-        server->worker_count += ok;
+        ok = thread_start(&crew->threads[i], worker_main, crew);
+        crew->count += ok;
     }
+    return ok;
+}
+
+static void crew_init(struct http_crew *crew, struct http_server *server) {
+    crew->server = server;
+    crew->work = queue_new(HTTP_CONNECTIONS_MAX + HTTP_LINGERING_MAX, SIZE_MAX);
+}
+
+static void crew_end(struct http_crew *crew) {
+    queue_close(crew->work);
+    for (size_t i = 0; i < crew->count; i++)
+        pthread_join(crew->threads[i], NULL);
+    queue_free(crew->work);
+}
+
+static bool wants_data(const struct http_config *config) {
+    for (size_t i = 0; i < config->listener_count; i++)
+        for (size_t k = 0; k < config->listeners[i].route_count; k++)
+            if (config->listeners[i].routes[k].flags & HTTP_DATA)
+                return true;
+    return false;
+}
+
+static int start_threads(struct http_server *server, unsigned workers, unsigned data_workers,
+                         struct err *err) {
+    bool ok = start_crew(&server->slow, workers) && start_crew(&server->data, data_workers);
     for (size_t i = 0; i < server->service_count; i++) {
         struct http_service *s = &server->services[i];
         for (size_t k = 0; k < s->loop_count && ok; k++)
@@ -178,19 +206,23 @@ static void allow_descriptors(void) {
 int http_server_start(const struct http_config *config, struct http_server **ret_server,
                       struct err *err) {
     unsigned workers = config->workers ? config->workers : 2;
-    if (config->listener_count > HTTP_LISTENERS_MAX || workers > HTTP_WORKERS_MAX)
+    unsigned data_workers = wants_data(config) ? config->data_workers : 0;
+    assert(data_workers || !wants_data(config)); /* such a request would wait for ever */
+    if (config->listener_count > HTTP_LISTENERS_MAX || workers > HTTP_WORKERS_MAX ||
+        data_workers > HTTP_WORKERS_MAX)
         return err_set(err, ERR_INTERNAL, "too many listeners or workers");
     allow_descriptors();
     struct http_server *server = mem_zalloc(1, sizeof *server);
     server->observe = config->observe;
     server->observe_context = config->observe_context;
     http_hub_init(&server->hub, (uint64_t)clock_wall_us());
-    server->work = queue_new(HTTP_CONNECTIONS_MAX + HTTP_LINGERING_MAX, SIZE_MAX);
+    crew_init(&server->slow, server);
+    crew_init(&server->data, server);
     int rc = 0;
     for (size_t i = 0; i < config->listener_count && rc == 0; i++)
         rc = open_service(server, &config->listeners[i], err);
     if (rc == 0)
-        rc = start_threads(server, workers, err);
+        rc = start_threads(server, workers, data_workers, err);
     if (rc < 0) {
         http_server_stop(server);
         return rc;
@@ -228,12 +260,10 @@ void http_server_stop(struct http_server *server) {
     for_each_loop(server, join_loop);
     /* A worker may still have an exchange of a connection: those are freed after it has ended. */
     atomic_store(&server->cutting, true);
-    queue_close(server->work);
-    for (size_t i = 0; i < server->worker_count; i++)
-        pthread_join(server->workers[i], NULL);
+    crew_end(&server->slow);
+    crew_end(&server->data);
     for (size_t i = 0; i < server->service_count; i++)
         close_service(&server->services[i]);
-    queue_free(server->work);
     http_hub_release(&server->hub);
     free(server);
 }
@@ -267,6 +297,10 @@ void http_server_counts(const struct http_server *server, struct http_counts *re
                                 .streams = atomic_load(&n->streams),
                                 .accepted = atomic_load(&n->accepted),
                                 .refused = atomic_load(&n->refused),
+                                .unknown_host = atomic_load(&n->unknown_host),
+                                .not_allowed = atomic_load(&n->not_allowed),
+                                .malformed = atomic_load(&n->malformed),
+                                .slow = atomic_load(&n->slow),
                                 .events = atomic_load(&n->events),
                                 .streams_cut = atomic_load(&n->streams_cut)};
     for (size_t i = 0; i < 6; i++)

@@ -21,10 +21,19 @@
 
 #define HTTP_LINGERING_US INT64_C(2000000) /* for the client's end of a closed connection */
 #define HTTP_LINGERING_MAX 64              /* refused connections that wait for theirs */
-#define HTTP_WORKERS_MAX 16
+#define HTTP_WORKERS_MAX 64
+
+/* Threads that run handlers which wait, and what waits for them. */
+struct http_crew {
+    struct http_server *server;
+    struct queue *work; /* struct http_exchange */
+    pthread_t threads[HTTP_WORKERS_MAX];
+    size_t count;
+};
 
 struct http_counters {
     _Atomic uint64_t connections, streams, accepted, refused, events, streams_cut;
+    _Atomic uint64_t unknown_host, not_allowed, malformed, slow;
     _Atomic uint64_t requests[6];
 };
 
@@ -82,9 +91,7 @@ struct http_server {
     void *observe_context;
     struct http_counters counters;
     struct http_hub hub;
-    struct queue *work; /* struct http_exchange */
-    pthread_t workers[HTTP_WORKERS_MAX];
-    size_t worker_count;
+    struct http_crew slow, data;
     atomic_bool stopping;
     atomic_bool cutting; /* the time to stop is over: work that has not begun is dropped */
 };

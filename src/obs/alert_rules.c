@@ -18,8 +18,9 @@ static const struct {
     {"kafka_lag", OBS_RULE_GAUGE, METRIC_LAG_CHANGES, METRIC_LAG_CHANGES, false},
     {"streaming_lag", OBS_RULE_GAUGE, METRIC_LAG_SECONDS, METRIC_LAG_SECONDS, false},
     {"error_rate", OBS_RULE_RATE, METRIC_RETRIES, METRIC_APPLY_LATENCY, false},
-    {"divergence_rate", OBS_RULE_RATE, METRIC_VERIFICATION_DIFFERENT, METRIC_VERIFICATION_COMPARED,
-     true},
+    {"divergence_rate", OBS_RULE_RATE, METRIC_DIVERGENT, METRIC_COMPARED, true},
+    {"verification_rate", OBS_RULE_RATE, METRIC_VERIFICATION_DIFFERENT,
+     METRIC_VERIFICATION_COMPARED, true},
 };
 #define REFERENCE_COUNT (sizeof references / sizeof references[0])
 
@@ -146,6 +147,8 @@ int obs_alert_rule_init(struct obs_alert_rule *rule, const struct obs_alert_spec
     snprintf(made.metric_name, sizeof made.metric_name, "%s", spec->metric);
     snprintf(made.name, sizeof made.name, "%s %c %.6g", made.metric_name, made.under ? '<' : '>',
              made.threshold);
+    if (spec->module)
+        snprintf(made.module, sizeof made.module, "%s", spec->module);
     *rule = made;
     return 0;
 }
@@ -205,6 +208,10 @@ void obs_alert_words(const struct obs_alert *alert, struct buf *out) {
         buf_printf(out, " of %s", module);
     if (collection[0] != '\0')
         buf_printf(out, ".%s", collection);
+    const char *operation = obs_alert_label(alert, "operation");
+    const char *route = obs_alert_label(alert, "route");
+    if (operation[0] != '\0' || route[0] != '\0')
+        buf_printf(out, " %s%s", operation, route);
     buf_add_text(out, " is ");
     add_amount(rule, alert->value, out);
     buf_add_text(out, beyond ? (rule->under ? ", under " : ", over ")

@@ -182,6 +182,16 @@ static void take_values(struct watch *w, const struct obs_alert_rule *rule,
     }
 }
 
+static bool is_watched(const struct obs_alert_rule *rule, const struct obs_series *s) {
+    if (s->metric != rule->metric && s->metric != rule->of)
+        return false;
+    const struct obs_metric_info *info = obs_metric_info(s->metric);
+    for (size_t i = 0; rule->module[0] && info->labels[i]; i++)
+        if (strcmp(info->labels[i], "module") == 0)
+            return strcmp(s->labels[i], rule->module) == 0;
+    return !rule->module[0];
+}
+
 static void take_series(struct obs_alerts *a, const struct obs_page *page, int64_t now_us) {
     struct buf key;
     buf_init(&key, OBS_LABELS_MAX * (OBS_LABEL_VALUE_MAX + 1) + 32);
@@ -190,7 +200,7 @@ static void take_series(struct obs_alerts *a, const struct obs_page *page, int64
         obs_page_series(page, i, &s);
         for (size_t r = 0; r < a->rule_count; r++) {
             const struct obs_alert_rule *rule = &a->rules[r];
-            if (s.metric != rule->metric && s.metric != rule->of)
+            if (!is_watched(rule, &s))
                 continue;
             struct watch *w = find_watch(a, r, &s, &key, now_us);
             if (!w)
@@ -424,8 +434,8 @@ void obs_alerts_evaluate(struct obs_alerts *a, const struct obs_page *page, int6
 /* The name holds metric, direction and threshold. */
 static bool same_rule(const struct obs_alert_rule *a, const struct obs_alert_rule *b) {
     return strcmp(a->name, b->name) == 0 && strcmp(a->severity, b->severity) == 0 &&
-           a->window_us == b->window_us && a->for_us == b->for_us &&
-           a->min_samples == b->min_samples;
+           strcmp(a->module, b->module) == 0 && a->window_us == b->window_us &&
+           a->for_us == b->for_us && a->min_samples == b->min_samples;
 }
 
 /* Its place among the new ones; `count`: it is gone. */

@@ -51,12 +51,14 @@ struct obs_alert_rule {
     int64_t for_us;
     uint64_t min_samples;
     char severity[16];
+    char module[OBS_LABEL_VALUE_MAX + 1]; /* only series of this one; "": of all */
 };
 
 /*
  * Fills a rule for a metric's name: of the table, or of the reference: kafka_lag (changes waiting),
- * streaming_lag (seconds), error_rate (failures out of attempts to write), divergence_rate
- * (documents found different out of those compared). A window of -1 and a min_samples of -1 stand
+ * streaming_lag (seconds), error_rate (failures out of attempts to write), divergence_rate (reads
+ * that really differ out of those that the parallel run compared), verification_rate (documents
+ * found different out of those compared). A window of -1 and a min_samples of -1 stand
  * for the defaults: 5 minutes and 100 for a rate, 1 minute and 1 for a counter, 5 minutes and 20
  * for a histogram, none for a gauge. ERR_CONF says what does not fit; the caller adds the place.
  */
@@ -68,6 +70,7 @@ struct obs_alert_spec {
     int64_t window_us, for_us;
     int64_t min_samples;
     const char *severity; /* NULL: high */
+    const char *module;   /* NULL: all of them */
 };
 int obs_alert_rule_init(struct obs_alert_rule *rule, const struct obs_alert_spec *spec,
                         struct err *err) must_check;

@@ -75,15 +75,16 @@ static const char *type_name(enum obs_type type) {
 
 void obs_metrics_docs(struct buf *out) {
     buf_add_text(
-        out, "# Metrics\n\n"
-             "Written by `banyan metrics docs` from the table in the program; do not edit.\n\n"
-             "`/metrics` gives them as Prometheus text, or as OpenMetrics to a client that asks "
-             "for it. Labels are\nmodule, collection, operation, route, side and reason; never "
-             "a user, a tenant, a path or a document. A\nlabel without a value is left out, "
-             "and so is a metric whose value is not known. A histogram has the\nsuffixes "
-             "`_bucket`, `_sum` and `_count`; a bound (`le`) includes what is up to 1.6 % over "
-             "it.\n\n"
-             "| name | type | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n");
+        out,
+        "# Metrics\n\n"
+        "Written by `banyan metrics docs` from the table in the program; do not edit.\n\n"
+        "`/metrics` gives them as Prometheus text, or as OpenMetrics to a client that asks "
+        "for it. Labels are\nmodule, collection, operation, route, side, reason and edge; never "
+        "a user, a tenant, a path or a document. A\nlabel without a value is left out, "
+        "and so is a metric whose value is not known. A histogram has the\nsuffixes "
+        "`_bucket`, `_sum` and `_count`; a bound (`le`) includes what is up to 1.6 % over "
+        "it.\n\n"
+        "| name | type | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < OBS_METRIC_COUNT; i++) {
         const struct obs_metric_info *m = &table[i];
         buf_printf(out, "| `%s` | %s | %s | ", m->name, type_name(m->type), m->unit);

@@ -35,8 +35,8 @@
 enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
 
 /*
- * id, name, type, unit, labels (module, collection, operation, route, side, reason; never a user,
- * a tenant, a path or a document), help. A histogram of seconds is fed with microseconds; one
+ * id, name, type, unit, labels (module, collection, operation, route, side, reason, edge; never a
+ * user, a tenant, a path or a document), help. A histogram of seconds is fed with microseconds; one
  * without a unit with counts.
  */
 #define OBS_L(...)                                                                                 \
@@ -116,8 +116,8 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
       "Time since the last verification finished.")                                                \
     X(FLAGS, "banyan_flags", OBS_GAUGE, "", OBS_L("reason"),                                       \
       "Flags by what they are: enabled, disabled, killed, overridden, stale.")                     \
-    X(FLAGS_VERSION, "banyan_flags_version", OBS_GAUGE, "", OBS_L(),                               \
-      "Version of the flags in use; it grows with every change.")                                  \
+    X(FLAGS_CHANGES, "banyan_flags_changes_total", OBS_COUNTER, "", OBS_L(),                       \
+      "Times that the flags in use changed, by a file, a person or another daemon.")               \
     X(FLAGS_LOADS, "banyan_flags_loads_total", OBS_COUNTER, "", OBS_L("reason"),                   \
       "Times that flags were read: loaded, refused (the flags before stay in use).")               \
     X(FLAG_EVALUATIONS, "banyan_flag_evaluations_total", OBS_COUNTER, "",                          \
@@ -126,6 +126,36 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
       "DISABLED, DEFAULT, ERROR).")                                                                \
     X(REDIS_UP, "banyan_redis_up", OBS_GAUGE, "", OBS_L(),                                         \
       "1 while Redis answers; absent where none is configured.")                                   \
+    X(OPERATIONS, "banyan_operation_calls_total", OBS_COUNTER, "",                                 \
+      OBS_L("module", "operation", "side", "reason"),                                              \
+      "Calls of a side for an operation whose caller waits, by outcome: ok, 404 (no row), "        \
+      "connect, timeout, 5xx.")                                                                    \
+    X(OPERATION_LATENCY, "banyan_operation_duration_seconds", OBS_HISTOGRAM, "seconds",            \
+      OBS_L("module", "operation", "side"), "How long such a call of a side took.")                \
+    X(OPERATION_SAMPLES, "banyan_operation_samples_total", OBS_COUNTER, "",                        \
+      OBS_L("module", "operation", "side"), "Calls of the side that does not answer, to compare.") \
+    X(OPERATION_DROPPED, "banyan_operation_samples_dropped_total", OBS_COUNTER, "",                \
+      OBS_L("module", "operation", "reason"),                                                      \
+      "Samples not taken: budget (too many a second), busy (too many at one time).")               \
+    X(OPERATION_RESCUED, "banyan_operation_rescued_total", OBS_COUNTER, "",                        \
+      OBS_L("module", "operation", "side"),                                                        \
+      "Calls of a side that the other one answered in its place.")                                 \
+    X(OPERATION_BREAKER, "banyan_operation_breaker_open", OBS_GAUGE, "",                           \
+      OBS_L("module", "operation"), "1 while MongoDB is left alone, as it failed too often.")      \
+    X(OPERATION_SESSIONS, "banyan_operation_sessions", OBS_GAUGE, "", OBS_L("side"),               \
+      "Sessions of operations that are open or being opened.")                                     \
+    X(EDGE_UP, "banyan_edge_up", OBS_GAUGE, "", OBS_L("edge"),                                     \
+      "1 while the gateway on another machine asks; 0 when it was not heard of for 3 seconds.")    \
+    X(EDGE_CONFIRMED, "banyan_edge_confirmed", OBS_GAUGE, "", OBS_L("edge"),                       \
+      "1 when the edge uses the flags and settings that hold.")                                    \
+    X(EDGE_SAMPLES_DROPPED, "banyan_edge_samples_dropped_total", OBS_COUNTER, "", OBS_L("edge"),   \
+      "Samples that the edge could not hand over.")                                                \
+    X(CONTROL_UP, "banyan_control_up", OBS_GAUGE, "", OBS_L(),                                     \
+      "On an edge: 1 while the control daemon answers.")                                           \
+    X(HANDED_OVER, "banyan_handed_over_total", OBS_COUNTER, "", OBS_L("operation", "reason"),      \
+      "On an edge: samples and batches of statistics by outcome: sent, dropped, lost.")            \
+    X(BATCHES_WAITING, "banyan_batches_waiting", OBS_GAUGE, "", OBS_L(),                           \
+      "On an edge: batches of statistics that wait for the control daemon.")                       \
     X(HTTP_REQUESTS, "banyan_http_requests_total", OBS_COUNTER, "",                                \
       OBS_L("route", "operation", "reason"),                                                       \
       "Requests answered, by template of the route, method and class of the status (2xx ...).")    \
@@ -133,10 +163,75 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
       OBS_L("route"), "From a request's last byte to its answer.")                                 \
     X(HTTP_CONNECTIONS, "banyan_http_connections", OBS_GAUGE, "", OBS_L(), "Open connections.")    \
     X(HTTP_REFUSED, "banyan_http_refused_total", OBS_COUNTER, "", OBS_L("reason"),                 \
-      "Connections and requests refused before they had a route: limit, malformed, host, ...")     \
+      "Refused: limit (connections), host, access (token, role, other site), malformed, slow.")    \
     X(SSE_STREAMS, "banyan_sse_streams", OBS_GAUGE, "", OBS_L(), "Open streams of events.")        \
     X(SSE_CUT, "banyan_sse_cut_total", OBS_COUNTER, "", OBS_L("reason"),                           \
       "Streams of events that were cut: slow readers, limit.")                                     \
+    X(COMPARED, "banyan_compared_total", OBS_COUNTER, "", OBS_L("module", "operation", "route"),   \
+      "Sampled reads whose answers of both sides were compared.")                                  \
+    X(DIVERGENT, "banyan_divergent_total", OBS_COUNTER, "", OBS_L("module", "operation", "route"), \
+      "Compared reads that really differ: not by lag, and not settled by asking again.")           \
+    X(DIVERGENCE_RATIO, "banyan_divergence_ratio", OBS_GAUGE, "ratio",                             \
+      OBS_L("module", "operation", "route"),                                                       \
+      "Share of compared reads that really differ, weighted as they were sampled, since the "      \
+      "process started.")                                                                          \
+    X(COMPARED_LAG, "banyan_compared_lag_total", OBS_COUNTER, "",                                  \
+      OBS_L("module", "operation", "route"),                                                       \
+      "Compared reads that differed only because MongoDB was behind.")                             \
+    X(COMPARED_UNSETTLED, "banyan_compared_unsettled_total", OBS_COUNTER, "",                      \
+      OBS_L("module", "operation", "route"),                                                       \
+      "Compared reads of which it could not be found out whether they really differ.")             \
+    X(NOISE_RUNS, "banyan_noise_runs_total", OBS_COUNTER, "",                                      \
+      OBS_L("module", "operation", "route"), "Reads that ran twice on SQL.")                       \
+    X(NOISE, "banyan_noise_total", OBS_COUNTER, "", OBS_L("module", "operation", "route"),         \
+      "Reads that ran twice on SQL and got different answers.")                                    \
+    X(EXPLAINED, "banyan_explained_total", OBS_COUNTER, "",                                        \
+      OBS_L("module", "operation", "route", "reason"),                                             \
+      "Differences that a rule (reason) has explained away.")                                      \
+    X(NOT_COMPARED, "banyan_not_compared_total", OBS_COUNTER, "",                                  \
+      OBS_L("module", "operation", "route", "reason"),                                             \
+      "Samples that were not compared, by reason: head, not_modified, partial, event_stream, "     \
+      "encoding, too_large, damaged, write, budget, breaker, unreachable, timeout, forbidden, "    \
+      "queue, not_ready.")                                                                         \
+    X(SAMPLES_DROPPED, "banyan_samples_dropped_total", OBS_COUNTER, "",                            \
+      OBS_L("module", "route", "reason"),                                                          \
+      "Samples that the gateway did not hand over, by reason: away, full, large, aborted.")        \
+    X(KEPT_ON_SQL, "banyan_kept_on_sql_total", OBS_COUNTER, "",                                    \
+      OBS_L("module", "route", "reason"),                                                          \
+      "Reads of the gateway that MongoDB would have had, by reason: own_write (the user has just " \
+      "written), breaker (MongoDB failed too often).")                                             \
+    X(OWN_WRITES_EXPIRED, "banyan_own_writes_expired_total", OBS_COUNTER, "",                      \
+      OBS_L("module", "route"),                                                                    \
+      "Marks of own writes that ended by own_writes.wait before MongoDB had the write.")           \
+    X(SAMPLES_FOREIGN, "banyan_samples_refused_total", OBS_COUNTER, "", OBS_L("reason"),           \
+      "Frames of the gateway that were not taken: of no route that the daemon knows, broken.")     \
+    X(SAMPLES_WAITING, "banyan_samples_waiting", OBS_GAUGE, "", OBS_L(),                           \
+      "Samples that wait for a worker of the parallel run.")                                       \
+    X(SETTLING, "banyan_settling", OBS_GAUGE, "", OBS_L(),                                         \
+      "Mismatches that are being asked again.")                                                    \
+    X(DIVERGENCES_DROPPED, "banyan_divergences_dropped_total", OBS_COUNTER, "", OBS_L(),           \
+      "Calls with divergences that were counted but not stored.")                                  \
+    X(GATEWAY_WORKERS, "banyan_gateway_workers", OBS_GAUGE, "", OBS_L(),                           \
+      "Workers of nginx that are connected to the daemon.")                                        \
+    X(SIDE_CALLS, "banyan_calls_total", OBS_COUNTER, "",                                           \
+      OBS_L("module", "operation", "route", "side"),                                               \
+      "Calls that a client waited for, by the side that was asked.")                               \
+    X(SIDE_ERRORS, "banyan_call_errors_total", OBS_COUNTER, "",                                    \
+      OBS_L("module", "operation", "route", "side"), "Those that failed, rescued ones included.")  \
+    X(RESCUED, "banyan_calls_rescued_total", OBS_COUNTER, "",                                      \
+      OBS_L("module", "operation", "route"),                                                       \
+      "Calls that failed on MongoDB and that SQL has answered.")                                   \
+    X(SIDE_LATENCY, "banyan_call_seconds", OBS_HISTOGRAM, "seconds",                               \
+      OBS_L("module", "operation", "route", "side"),                                               \
+      "How long the side took for a call that a client waited for.")                               \
+    X(SHADOW_CALLS, "banyan_shadow_calls_total", OBS_COUNTER, "",                                  \
+      OBS_L("module", "operation", "route", "side"),                                               \
+      "Calls of the parallel run itself, by the side that was asked.")                             \
+    X(SHADOW_ERRORS, "banyan_shadow_errors_total", OBS_COUNTER, "",                                \
+      OBS_L("module", "operation", "route", "side"), "Those that failed.")                         \
+    X(SHADOW_LATENCY, "banyan_shadow_seconds", OBS_HISTOGRAM, "seconds",                           \
+      OBS_L("module", "operation", "route", "side"),                                               \
+      "How long the side took for a call of the parallel run.")                                    \
     X(ALERT_STATE, "banyan_alert_state", OBS_GAUGE, "", OBS_L("module", "collection", "reason"),   \
       "Alerts by rule (reason): 0 inactive, 1 pending, 2 firing.")                                 \
     X(ALERT_DELIVERIES, "banyan_alert_deliveries_total", OBS_COUNTER, "",                          \

@@ -9,6 +9,7 @@
 #include "pipeline/keyblob.h"
 #include "pipeline/lookup.h"
 #include "source/readback.h"
+#include "source/rights.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -107,10 +108,15 @@ static int look_up_once(struct fanouts *f, const struct group *g, struct err *er
     }
     int rc =
         place->pg ? 0 : pg_connect(config->source_uri, PG_SQL, config->source_app, &place->pg, err);
+    if (rc < 0 && !err->retriable && rc != ERR_STOPPED)
+        return err->code = ERR_ACCESS;
     if (rc == 0)
         rc = readback_begin(place->pg, NULL, 0, err);
     if (rc == 0)
         rc = lookup_page(place, &g->lookup, &f->cursor, &f->keys, err);
+    const struct plan_collection *c = g->lookup.node->collection;
+    if (rc == 0)
+        rc = readback_check_tables(place->pg, c->nodes, c->node_count, err);
     return rc < 0 ? rc : readback_end(place->pg, err);
 }
 
@@ -130,6 +136,8 @@ static int look_up(struct fanouts *f, const struct group *g, struct err *err) {
         int rc = look_up_once(f, g, &failure);
         if (rc == 0)
             return 0;
+        if (f->place.pg)
+            rights_explain(f->place.pg, g->lookup.node->collection, &failure);
         disconnect(f);
         if (!failure.retriable) {
             *err = failure;
@@ -201,7 +209,7 @@ static int on_failure(struct fanouts *f, const struct group *g, const struct err
                       struct err *err) {
     const struct fanouts_events *events = &f->config.events;
     struct err ignored;
-    if (failure->code == ERR_STOPPED || failure->code == ERR_STATE ||
+    if (failure->code == ERR_STOPPED || failure->code == ERR_STATE || failure->code == ERR_ACCESS ||
         while_waiting(f, &ignored) < 0) {
         *err = *failure;
         return failure->code;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "pipeline/frozen.h"
 #include "pipeline/indexes.h"
 #include "pipeline/run.h"
 
@@ -293,10 +294,6 @@ static int check_options(const struct run *run, struct err *err) {
     if (which && strcmp(which, "all") != 0 && !plan_collection(run->plan, which))
         return err_set(err, ERR_USAGE, "--recopy: no collection '%s' in module %s", which,
                        run->name);
-    if (run->conf->source.snapshot_consistent)
-        return err_set(err, ERR_CONF,
-                       "source.snapshot.consistent: true is not built yet in this "
-                       "version; remove it");
     return 0;
 }
 
@@ -358,6 +355,7 @@ static int set_names(struct run *run, struct err *err) {
 }
 
 static void release(struct run *run) {
+    frozen_end(run);
     pg_free(run->pg);
     mongo_free(run->mongo);
     parked_free(run->parked);

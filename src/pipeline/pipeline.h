@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/rate.h"
 #include "conf/conf.h"
+#include "pipeline/applied.h"
 #include "state/state.h"
 
 #include <stdbool.h>
@@ -47,6 +48,7 @@ struct pipeline_options {
      * configured. */
     struct rate *write_rate, *read_rate;
     struct apply_live *live; /* NULL: nobody looks */
+    struct applied *applied; /* NULL: nobody waits */
     pipeline_progress_fn progress;
     void *progress_context;
 };

@@ -22,8 +22,8 @@ static size_t collection_index(const struct plan *plan, const struct plan_collec
 static void bind_uses(struct relation *r, const struct plan *plan) {
     for (size_t u = 0; u < plan->use_count; u++) {
         const struct plan_use *use = &plan->uses[u];
-        if (strcmp(use->table->schema, r->schema) != 0 || strcmp(use->table->name, r->name) != 0)
-            continue;
+        if (use->table->oid != r->oid)
+            continue; /* another table, though it may have had the name (pipeline/tables.h) */
         r->bindings = mem_zalloc(use->node_count, sizeof *r->bindings);
         r->binding_count = use->node_count;
         for (size_t i = 0; i < use->node_count; i++) {

@@ -2,7 +2,8 @@
  * The log's view of a table, and how its columns feed the plan's nodes.
  *
  * A Relation message comes before the first change of a table and again after each change of its
- * definition; identical ones come again and again. Columns are matched by name. @thread receiver
+ * definition; identical ones come again and again. Tables are matched by their id: the log may
+ * still have one that was dropped, of the same name. Columns are matched by name. @thread receiver
  */
 #ifndef BANYAN_PIPELINE_RELATION_H
 #define BANYAN_PIPELINE_RELATION_H

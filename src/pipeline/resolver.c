@@ -9,11 +9,13 @@
 #include "pipeline/keyblob.h"
 #include "pipeline/lookup.h"
 #include "source/readback.h"
+#include "source/rights.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define POP_WAIT_US 200000
+#define NOBODY SIZE_MAX
 
 struct resolver {
     struct resolver_config config;
@@ -21,6 +23,7 @@ struct resolver {
     struct outbox outbox;
     struct pg *pg;
     struct mongo *mongo;
+    size_t reading; /* the collection whose tables are being read; NOBODY: none in particular */
     struct keylist keys;
     struct buf identity, blobs;
     struct span tuples[RESOLVE_BATCH_ITEMS * PG_INDEX_COLUMNS_MAX];
@@ -143,6 +146,7 @@ static int for_each_node(struct resolver *r, const struct resolve_batch *b, node
     const struct plan *plan = r->config.plan;
     for (size_t c = 0; c < plan->collection_count; c++)
         for (size_t n = 1; n < plan->collections[c]->node_count && !is_stopped(r, c); n++) {
+            r->reading = c;
             int rc = step(r, b, plan->collections[c]->nodes[n], c, err);
             if (rc < 0)
                 return rc;
@@ -158,6 +162,18 @@ static size_t batch_xids(const struct resolve_batch *b, uint32_t *xids) {
     return n;
 }
 
+static int check_tables(struct resolver *r, struct err *err) {
+    const struct plan *plan = r->config.plan;
+    int rc = 0;
+    for (size_t c = 0; rc == 0 && c < plan->collection_count; c++)
+        if (plan->collections[c]->node_count > 1 && !is_stopped(r, c)) {
+            r->reading = c;
+            rc = readback_check_tables(r->pg, plan->collections[c]->nodes,
+                                       plan->collections[c]->node_count, err);
+        }
+    return rc;
+}
+
 /* Look-ups in the source, in one transaction that sees what caused them. */
 static int look_up_source(struct resolver *r, const struct resolve_batch *b, struct err *err) {
     uint32_t xids[RESOLVE_BATCH_ITEMS];
@@ -165,8 +181,12 @@ static int look_up_source(struct resolver *r, const struct resolve_batch *b, str
     if (rc == 0)
         rc = for_each_node(r, b, climb, err);
     for (size_t i = 0; rc == 0 && i < b->count; i++)
-        if (b->items[i].kind == RESOLVE_ALL_ROOTS && !is_stopped(r, b->items[i].collection))
+        if (b->items[i].kind == RESOLVE_ALL_ROOTS && !is_stopped(r, b->items[i].collection)) {
+            r->reading = b->items[i].collection;
             rc = all_roots(r, &b->items[i], err);
+        }
+    if (rc == 0)
+        rc = check_tables(r, err);
     return rc < 0 ? rc : readback_end(r->pg, err);
 }
 
@@ -187,6 +207,8 @@ static int look_up_target(struct resolver *r, const struct resolve_batch *b, str
         rc = r->config.events.wait_refreshes(r->config.events.context, err);
     if (rc == 0)
         rc = for_each_node(r, b, find_holders, err);
+    if (rc == 0)
+        r->reading = NOBODY;
     for (size_t i = 0; rc == 0 && i < b->count; i++)
         if (b->items[i].kind == RESOLVE_DELETE_ALL)
             rc = mongo_delete_all(r->mongo, r->config.target_database,
@@ -197,13 +219,18 @@ static int look_up_target(struct resolver *r, const struct resolve_batch *b, str
 static int resolve_once(struct resolver *r, const struct resolve_batch *b, struct err *err) {
     int rc =
         r->pg ? 0 : pg_connect(r->config.source_uri, PG_SQL, r->config.source_app, &r->pg, err);
-    if (rc == 0)
-        rc = look_up_source(r, b, err);
+    r->reading = NOBODY;
+    if (rc < 0)
+        return err->retriable || rc == ERR_STOPPED ? rc : (err->code = ERR_ACCESS);
+    rc = look_up_source(r, b, err);
     if (rc < 0) {
+        if (r->reading != NOBODY)
+            rights_explain(r->pg, r->config.plan->collections[r->reading], err);
         pg_free(r->pg);
         r->pg = NULL;
         return rc;
     }
+    r->reading = NOBODY;
     rc = look_up_target(r, b, err);
     if (rc < 0) {
         mongo_free(r->mongo);
@@ -213,8 +240,8 @@ static int resolve_once(struct resolver *r, const struct resolve_batch *b, struc
 }
 
 /* What will fail again stops the collections that the batch is for; the rest flows. */
-static int stop_collections(struct resolver *r, const struct resolve_batch *b,
-                            const struct err *failure, struct err *err) {
+static int stop_all(struct resolver *r, const struct resolve_batch *b, const struct err *failure,
+                    struct err *err) {
     for (size_t i = 0; i < b->count; i++) {
         if (is_stopped(r, b->items[i].collection))
             continue;
@@ -226,6 +253,19 @@ static int stop_collections(struct resolver *r, const struct resolve_batch *b,
     return 0;
 }
 
+/* Where only one collection's tables cannot be read, the batch is tried again without it: 1. */
+static int stop_collections(struct resolver *r, const struct resolve_batch *b,
+                            const struct err *failure, struct err *err) {
+    if (r->reading == NOBODY)
+        return stop_all(r, b, failure, err);
+    lsn_t lsn = 0;
+    for (size_t i = 0; i < b->count && !lsn; i++)
+        if (b->items[i].collection == r->reading)
+            lsn = b->items[i].lsn;
+    int rc = r->config.events.stop(r->config.events.context, r->reading, lsn, failure->text, err);
+    return rc < 0 ? rc : 1;
+}
+
 static int resolve(struct resolver *r, const struct resolve_batch *b, struct err *err) {
     struct backoff backoff;
     backoff_init(&backoff, 2000, 5000000, 1);
@@ -234,13 +274,15 @@ static int resolve(struct resolver *r, const struct resolve_batch *b, struct err
         int rc = resolve_once(r, b, &failure);
         if (rc == 0)
             return outbox_flush(&r->outbox, err);
-        if (rc == ERR_STOPPED) {
+        if (rc == ERR_STOPPED || rc == ERR_ACCESS || rc == ERR_STATE) {
             *err = failure;
             return rc;
         }
-        if (!failure.retriable)
-            return stop_collections(r, b, &failure, err);
-        if (stop_forced_wait(backoff_next_us(&backoff)))
+        if (!failure.retriable) {
+            rc = stop_collections(r, b, &failure, err);
+            if (rc <= 0)
+                return rc;
+        } else if (stop_forced_wait(backoff_next_us(&backoff)))
             return err_set(err, ERR_STOPPED, "stopped while %s", failure.text);
     }
 }

@@ -14,8 +14,8 @@ struct router {
     struct router_events events;
     router_drain_fn drain;
     void *drain_context;
-    struct resolve_batch *pending; /* for the resolver */
-    struct relation *relations[RELATIONS_MAX];
+    struct resolve_batch *pending;             /* for the resolver */
+    struct relation *relations[RELATIONS_MAX]; /* sorted by oid */
     size_t relation_count;
     struct span new_row[PGO_COLUMNS_MAX], old_row[PGO_COLUMNS_MAX];
     struct buf identity, old_identity;
@@ -213,11 +213,22 @@ static int route_embedded(struct router *r, const struct binding *b, const struc
 
 /* ---- messages ---- */
 
+/* Where the table stands, or would. Each change asks, and there may be thousands of tables. */
+static size_t position_of(const struct router *r, uint32_t oid) {
+    size_t low = 0, high = r->relation_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (r->relations[middle]->oid < oid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static struct relation *find_relation(const struct router *r, uint32_t oid) {
-    for (size_t i = 0; i < r->relation_count; i++)
-        if (r->relations[i]->oid == oid)
-            return r->relations[i];
-    return NULL;
+    size_t i = position_of(r, oid);
+    return i < r->relation_count && r->relations[i]->oid == oid ? r->relations[i] : NULL;
 }
 
 static int route_binding(struct router *r, const struct relation *rel, const struct binding *b,
@@ -292,17 +303,19 @@ static int stop_misfits(struct router *r, const struct relation *rel, lsn_t lsn,
 }
 
 static int replace_relation(struct router *r, struct relation *fresh, struct err *err) {
-    for (size_t i = 0; i < r->relation_count; i++)
-        if (r->relations[i]->oid == fresh->oid) {
-            relation_free(r->relations[i]);
-            r->relations[i] = fresh;
-            return 0;
-        }
+    size_t i = position_of(r, fresh->oid);
+    if (i < r->relation_count && r->relations[i]->oid == fresh->oid) {
+        relation_free(r->relations[i]);
+        r->relations[i] = fresh;
+        return 0;
+    }
     if (r->relation_count == RELATIONS_MAX) {
         relation_free(fresh);
         return err_set(err, ERR_LIMIT, "more than %d tables in the publication", RELATIONS_MAX);
     }
-    r->relations[r->relation_count++] = fresh;
+    memmove(&r->relations[i + 1], &r->relations[i], (r->relation_count - i) * sizeof *r->relations);
+    r->relations[i] = fresh;
+    r->relation_count++;
     return 0;
 }
 

@@ -77,6 +77,10 @@ struct run {
     struct err index_failure;
     lsn_t confirmed; /* main only: checkpointed */
     char *running;   /* main only: transactions that ran when slot and publication were made */
+
+    /* frozen.h; set and cleared by main, with no worker running: */
+    char *frozen; /* name of the one snapshot that chunks read; NULL: each reads one of its own */
+    struct repl *slot_session; /* exported it; NULL: main's session did */
 };
 
 /* ---- control.c: phases, failures, waking. Any thread unless said otherwise. ---- */
@@ -111,6 +115,8 @@ int control_on_source(struct run *run, control_step step, void *context,
 int setup_plan(struct run *run, struct err *err) must_check;
 int setup_source(struct run *run, struct err *err) must_check;
 int setup_target(struct run *run, struct err *err) must_check;
+/* Empties every collection that is half copied, so that its copy begins anew. */
+int setup_copy_anew(struct run *run, const char *why, struct err *err) must_check;
 
 /* ---- snapshot.c: @thread main ---- */
 

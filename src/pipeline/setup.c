@@ -3,13 +3,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
+#include "pipeline/frozen.h"
 #include "pipeline/holders.h"
 #include "pipeline/indexes.h"
 #include "pipeline/lineage.h"
 #include "pipeline/run.h"
+#include "pipeline/tables.h"
 #include "source/heartbeat.h"
 #include "source/plan_source.h"
 #include "source/query.h"
+#include "source/rights.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +28,8 @@ static int check_joins(struct run *run, const struct plan_collection *c, struct 
         _cleanup_(buf_release) struct buf sql = {.max = QUERY_MAX};
         query_join_check(&sql, node);
         struct err failure = {0};
-        if (pg_exec(run->pg, buf_text(&sql), NULL, &failure) == 0)
+        /* Without the right to read, the copy stops this collection, and says what is missing. */
+        if (pg_exec(run->pg, buf_text(&sql), NULL, &failure) == 0 || rights_are_missing(run->pg))
             continue;
         if (failure.retriable || failure.code == ERR_STOPPED) {
             *err = failure;
@@ -58,12 +62,40 @@ static void warn_unindexed(const struct plan_collection *c) {
     }
 }
 
+/* Two values that SQL tells apart may be one in BSON: the second document will not be let in. */
+static void warn_lossy_unique(const struct plan_collection *c, const char *path) {
+    const struct plan_node *root = c->root;
+    for (size_t i = 0; i < root->field_count; i++) {
+        const struct plan_field *f = &root->fields[i];
+        if (f->kind != PLAN_COLUMN || !span_is(f->name, path))
+            continue;
+        const struct pg_column *column = root->columns[f->column].source;
+        if (f->retype == PG_RETYPE_NONE && !pg_type_is_one_to_one(column->type, c->types))
+            log_event(LOG_WARN, "unique_index_is_lossy", LOG_STR("collection", c->name),
+                      LOG_STR("column", column->name), LOG_STR("type", column->type->name),
+                      LOG_STR("next", "values that differ may be equal in MongoDB, and their "
+                                      "documents are then parked; choose another policy below "
+                                      "types:, or make the index not unique"));
+    }
+}
+
+static void warn_lossy_indexes(const struct plan_collection *c) {
+    for (size_t i = 0; i < c->conf->index_count; i++)
+        for (size_t k = 0; c->conf->indexes[i].unique && k < c->conf->indexes[i].key_count; k++)
+            warn_lossy_unique(c, c->conf->indexes[i].keys[k].path.text);
+}
+
+static void warn_about(const struct plan_collection *c) {
+    warn_unindexed(c);
+    warn_lossy_indexes(c);
+}
+
 int setup_plan(struct run *run, struct err *err) {
     int rc = plan_from_source(run->conf, run->name, run->catalog, run->pg, &run->plan, err);
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++) {
         rc = check_joins(run, run->plan->collections[i], err);
         if (rc == 0)
-            warn_unindexed(run->plan->collections[i]);
+            warn_about(run->plan->collections[i]);
     }
     if (rc == 0)
         run->collections = mem_zalloc(run->plan->collection_count, sizeof *run->collections);
@@ -123,7 +155,8 @@ static int make_slot(struct run *run, struct repl *repl, const struct repl_ident
               LOG_STR("note", "waits until transactions that run now have ended"));
     int rc = state_pipeline_set_slot(run->state, run->name, STATE_SLOT_INTENT, 0, err);
     if (rc == 0)
-        rc = repl_create_slot(repl, run->slot, &consistent, err);
+        rc = repl_create_slot(repl, run->slot, &consistent,
+                              run->conf->source.snapshot_consistent ? &run->frozen : NULL, err);
     if (rc == 0)
         rc = state_pipeline_set_timeline(run->state, run->name, identity->timeline, err);
     if (rc == 0)
@@ -238,12 +271,16 @@ int setup_source(struct run *run, struct err *err) {
         rc = state_pipeline_open(run->state, run->name, run->slot, run->publication,
                                  identity.system_id, identity.timeline, &p, err);
     if (rc == 0 && !run->options->repair_only)
+        rc = tables_check_published(run, err);
+    if (rc == 0 && !run->options->repair_only)
         rc = publish(run, err);
     if (rc == 0)
         rc = prepare_slot(run, repl, &identity, &p, err);
-    if (rc == 0)
-        rc = note_running(run, err);
-    return rc;
+    if (run->frozen) { /* lives as long as the session that made the slot */
+        run->slot_session = repl;
+        repl = NULL;
+    }
+    return rc < 0 ? rc : note_running(run, err);
 }
 
 /* ---- the target ---- */
@@ -318,6 +355,27 @@ static int begin_copy(struct run *run, size_t i, bool wipe, struct err *err) {
     return rc < 0 ? rc : control_set_phase(run, i, STATE_COPYING, 0, err);
 }
 
+/* State first: what it forgets, a crash from here on finds marked to be emptied. */
+static int copy_anew(struct run *run, size_t i, const char *why, struct err *err) {
+    const struct plan_collection *c = run->plan->collections[i];
+    log_event(LOG_WARN, "copy_begins_anew", LOG_STR("collection", c->name), LOG_STR("reason", why));
+    int rc = state_collection_reset(run->state, run->name, c->module, c->name, c->fingerprint, err);
+    if (rc < 0)
+        return rc;
+    parked_forget(run->parked, i);
+    run->collections[i].phase = STATE_NEW;
+    run->collections[i].copied = 0;
+    return begin_copy(run, i, true, err);
+}
+
+int setup_copy_anew(struct run *run, const char *why, struct err *err) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
+        if (run->collections[i].phase == STATE_COPYING)
+            rc = copy_anew(run, i, why, err);
+    return rc;
+}
+
 static bool is_recopied(const struct run *run, const struct plan_collection *c) {
     const char *which = run->options->recopy;
     return which && (strcmp(which, "all") == 0 || strcmp(which, c->name) == 0);
@@ -380,6 +438,11 @@ static int setup_collection(struct run *run, size_t i, struct err *err) {
         return begin_copy(run, i, stored.wipe, err);
     if (stored.phase == STATE_STOPPED)
         return 0;
+    if (stored.phase == STATE_COPYING && run->conf->source.snapshot_consistent)
+        return copy_anew(run, i,
+                         "the one snapshot (source.snapshot.consistent) of the copy that was "
+                         "interrupted is gone",
+                         err);
     return make_collection(run, c, err);
 }
 

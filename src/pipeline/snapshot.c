@@ -2,10 +2,11 @@
  * The copy of what is there: chunks of root keys, read in short transactions of their own by a few
  * threads, each document inserted once.
  *
- *   chunk planned (its end found, recorded) -> rows read and inserted -> acknowledged -> done
+ *   chunk claimed (chunks.h) -> rows read and inserted -> acknowledged -> done
  *
- * A chunk that was not done when the process ended is copied again; documents it finds already
- * there are left alone, because the log, read from before the first chunk, heals what is older.
+ * A chunk that was not done when the process ended, or whose reading failed, is copied again, and
+ * takes the place of what it left. With one snapshot for all (frozen.h) the whole copy begins anew
+ * when that is gone.
  */
 #include "apply/opbatch.h"
 #include "base/clock.h"
@@ -14,35 +15,29 @@
 #include "base/stop.h"
 #include "base/thread.h"
 #include "map/identity_back.h"
-#include "pipeline/keyblob.h"
+#include "pipeline/chunks.h"
+#include "pipeline/frozen.h"
 #include "pipeline/run.h"
+#include "pipeline/tables.h"
 #include "source/assemble.h"
 #include "source/readback.h"
+#include "source/rights.h"
 
 #include <stdio.h>
 
-/* Assembled chunks are cut shorter: their documents are larger than a row. */
-#define ASSEMBLED_CHUNK_DIVISOR 10
 #define PROGRESS_EVERY_US 1000000
 #define STOP_GRACE_US 5000000
 #define VISIBLE_WAIT_US 200000
-
-struct plan_state { /* how far the chunks of one collection are planned and copied */
-    bool planned_all;
-    size_t open;                   /* handed out and not done */
-    struct state_chunk *left_over; /* of an earlier run, not done */
-    size_t left_over_count;
-    int64_t last_number;
-    char *last_end; /* blob; NULL: no chunk yet */
-    size_t last_end_len;
-};
+#define LOST_WAIT_US 500000
 
 struct snapshot {
     struct run *run;
-    pthread_mutex_t lock; /* plans, live_workers */
-    struct plan_state *plans;
+    struct chunks *chunks;
+    pthread_mutex_t lock; /* live_workers */
     size_t live_workers;
-    int64_t expected;
+    _Atomic bool lost;   /* the one snapshot: workers end */
+    _Atomic bool *newer; /* by collection: a table was written anew, and the one snapshot does not
+                            hold its rows */
 };
 
 struct worker {
@@ -57,108 +52,13 @@ struct worker {
     size_t assembler_for;
     struct opbatch ops;
     int64_t chunk_documents;
+    bool again; /* the chunk may have left documents already */
     struct arena keys;
     struct backoff backoff;
 };
 
-struct chunk {
-    size_t collection;
-    struct state_chunk stored;
-};
-
-/* ---- planning, under the lock ---- */
-
 static bool is_copying(const struct run *run, size_t c) {
     return run->collections[c].phase == STATE_COPYING;
-}
-
-static struct span blob_of(const char *data, size_t len) {
-    return span_make(data, len);
-}
-
-/* The end of the next chunk; empty: none, the chunk is the last one. */
-static int find_chunk_end(struct worker *w, const struct plan_collection *c,
-                          const struct plan_state *p, struct buf *ret_blob, struct err *err) {
-    struct span after[PG_INDEX_COLUMNS_MAX];
-    _cleanup_(buf_release) struct buf sql = {.max = QUERY_MAX};
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    int64_t rows = w->snapshot->run->conf->source.snapshot_chunk_rows;
-    if (!c->flat)
-        rows = rows / ASSEMBLED_CHUNK_DIVISOR + 1;
-    arena_reset(&w->keys);
-    if (p->last_end &&
-        !keyblob_read(blob_of(p->last_end, p->last_end_len), &w->keys, after, c->id_count))
-        return err_set(err, ERR_STATE,
-                       "a chunk bound in the state file is damaged; run again with "
-                       "--recopy %s",
-                       c->name);
-    query_chunk_end(&sql, c, p->last_end ? after : NULL, rows);
-    int rc = pg_exec(w->pg, buf_text(&sql), &r, err);
-    if (rc < 0 || pg_rows(r) == 0)
-        return rc;
-    struct span end[PG_INDEX_COLUMNS_MAX];
-    for (size_t i = 0; i < c->id_count; i++)
-        end[i] = pg_value(r, 0, i);
-    keyblob_write(ret_blob, end, c->id_count);
-    return 0;
-}
-
-static int plan_chunk(struct worker *w, size_t collection, struct chunk *ret, struct err *err) {
-    struct run *run = w->snapshot->run;
-    struct plan_state *p = &w->snapshot->plans[collection];
-    const struct plan_collection *c = run->plan->collections[collection];
-    _cleanup_(buf_release) struct buf end = {.max = 1024 * 1024};
-    int rc = find_chunk_end(w, c, p, &end, err);
-    if (rc < 0)
-        return rc;
-    struct span lower = blob_of(p->last_end, p->last_end_len);
-    struct span upper = buf_span(&end);
-    rc = state_chunk_add(run->state, run->name, c->name, p->last_number + 1, lower,
-                         end.len ? upper : (struct span){0}, err);
-    if (rc < 0)
-        return rc;
-    *ret = (struct chunk){.collection = collection,
-                          .stored = {.number = p->last_number + 1,
-                                     .lower = p->last_end,
-                                     .lower_len = p->last_end_len,
-                                     .upper = end.len ? mem_strndup(end.data, end.len) : NULL,
-                                     .upper_len = end.len}};
-    if (p->last_end)
-        ret->stored.lower = mem_strndup(p->last_end, p->last_end_len);
-    p->last_number++;
-    free(p->last_end);
-    p->last_end = end.len ? mem_strndup(end.data, end.len) : NULL;
-    p->last_end_len = end.len;
-    p->planned_all = end.len == 0;
-    p->open++;
-    return 0;
-}
-
-/* 1: a chunk; 0: nothing left to hand out. */
-static int claim_locked(struct worker *w, struct chunk *ret, struct err *err) {
-    struct snapshot *s = w->snapshot;
-    for (size_t c = 0; c < s->run->plan->collection_count; c++) {
-        struct plan_state *p = &s->plans[c];
-        if (!is_copying(s->run, c))
-            continue;
-        if (p->left_over_count) {
-            *ret = (struct chunk){.collection = c, .stored = p->left_over[--p->left_over_count]};
-            p->open++;
-            return 1;
-        }
-        if (p->planned_all)
-            continue;
-        int rc = plan_chunk(w, c, ret, err);
-        return rc < 0 ? rc : 1;
-    }
-    return 0;
-}
-
-static int claim(struct worker *w, struct chunk *ret, struct err *err) {
-    pthread_mutex_lock(&w->snapshot->lock);
-    int rc = claim_locked(w, ret, err);
-    pthread_mutex_unlock(&w->snapshot->lock);
-    return rc;
 }
 
 /* ---- copying one chunk ---- */
@@ -236,7 +136,7 @@ static int on_document(void *context, const struct assembled *doc, struct err *e
         return 0;
     if (stop_requested())
         return err_set(err, ERR_STOPPED, "asked to stop");
-    opbatch_begin(&w->ops, TARGET_INSERT, doc->identity);
+    opbatch_begin(&w->ops, w->again ? TARGET_PUT : TARGET_INSERT, doc->identity);
     buf_add_span(&w->ops.bytes, doc->document);
     opbatch_end(&w->ops);
     if (!opbatch_is_full(&w->ops, run->conf->target.batch_operations))
@@ -253,23 +153,43 @@ static int use_assembler(struct worker *w, size_t collection) {
     return 0;
 }
 
+/* The next reading is in a newer snapshot. The one of all chunks stays as it is, and no session can
+ * see in it any more what the table holds: the collection's chunks read as without it from here on,
+ * and the log makes them agree. */
+static int check_tables(struct worker *w, size_t collection, struct err *err) {
+    struct run *run = w->snapshot->run;
+    const struct plan_collection *c = run->plan->collections[collection];
+    struct err failure = {0};
+    int rc = readback_check_tables(w->pg, c->nodes, c->node_count, &failure);
+    if (rc == 0)
+        return 0;
+    *err = failure;
+    bool first =
+        rc == ERR_NO && run->frozen && !atomic_exchange(&w->snapshot->newer[collection], true);
+    if (first)
+        log_event(LOG_WARN, "one_snapshot_left", LOG_STR("collection", c->name),
+                  LOG_STR("reason", failure.text));
+    return rc;
+}
+
 static int copy_range(struct worker *w, const struct chunk *chunk, struct err *err) {
     const struct plan_collection *c = w->snapshot->run->plan->collections[chunk->collection];
     struct span lower[PG_INDEX_COLUMNS_MAX], upper[PG_INDEX_COLUMNS_MAX];
-    const struct state_chunk *s = &chunk->stored;
-    arena_reset(&w->keys);
+    struct key_range range;
+    int rc = chunks_range(c, &chunk->stored, &w->keys, lower, upper, &range, err);
+    if (rc < 0)
+        return rc;
     w->chunk_documents = 0;
-    if ((s->lower &&
-         !keyblob_read(blob_of(s->lower, s->lower_len), &w->keys, lower, c->id_count)) ||
-        (s->upper && !keyblob_read(blob_of(s->upper, s->upper_len), &w->keys, upper, c->id_count)))
-        return err_set(err, ERR_STATE,
-                       "a chunk bound in the state file is damaged; run again with "
-                       "--recopy %s",
-                       c->name);
-    struct key_range range = {.after = s->lower ? lower : NULL, .upto = s->upper ? upper : NULL};
-    int rc = readback_begin(w->pg, NULL, 0, err);
+    bool lost = false;
+    rc = w->snapshot->newer[chunk->collection]
+             ? readback_begin(w->pg, NULL, 0, err)
+             : frozen_begin_chunk(w->snapshot->run, w->pg, &lost, err);
+    if (lost)
+        w->snapshot->lost = true;
     if (rc == 0)
         rc = assemble_range(w->assembler, &range, clock_wall_us() / 1000, on_document, w, err);
+    if (rc == 0)
+        rc = check_tables(w, chunk->collection, err);
     if (rc == 0)
         rc = readback_end(w->pg, err);
     return rc < 0 ? rc : send_batch(w, chunk->collection, err);
@@ -306,18 +226,20 @@ static int wait_or_fail(struct worker *w, const struct err *failure, struct err 
 }
 
 /* A read that fails for good (a dropped column, no right to read) stops this collection only. */
-static int chunk_failed(struct worker *w, const struct chunk *chunk, struct err *failure,
-                        struct err *err) {
+static int read_failed(struct worker *w, size_t collection, struct err *failure, struct err *err) {
     bool own = failure->code == ERR_STOPPED || failure->code == ERR_TARGET ||
                failure->code == ERR_STATE || failure->code == ERR_ACCESS || failure->retriable;
     if (own)
         return wait_or_fail(w, failure, err);
+    if (w->pg)
+        rights_explain(w->pg, w->snapshot->run->plan->collections[collection], failure);
     disconnect(w);
-    return control_stop_collection(w->snapshot->run, chunk->collection, 0, failure->text, err);
+    return control_stop_collection(w->snapshot->run, collection, 0, failure->text, err);
 }
 
 static int copy_chunk(struct worker *w, const struct chunk *chunk, struct err *err) {
     struct run *run = w->snapshot->run;
+    w->again = chunk->again;
     while (!control_is_stopped(run, chunk->collection)) {
         struct err failure = {0};
         int rc = connect_source(w, &failure);
@@ -335,9 +257,14 @@ static int copy_chunk(struct worker *w, const struct chunk *chunk, struct err *e
                                           run->plan->collections[chunk->collection]->name,
                                           chunk->stored.number, w->chunk_documents, err);
         }
-        rc = chunk_failed(w, chunk, &failure, err);
+        if (w->snapshot->lost) {
+            disconnect(w);
+            return 0;
+        }
+        rc = read_failed(w, chunk->collection, &failure, err);
         if (rc < 0)
             return rc;
+        w->again = true;
     }
     return 0;
 }
@@ -354,18 +281,18 @@ static int work(struct worker *w, struct err *err) {
         if (rc < 0)
             return rc;
         rc = connect_source(w, &failure);
-        if (rc == 0)
-            rc = claim(w, &chunk, &failure);
         if (rc < 0) {
             rc = wait_or_fail(w, &failure, err);
-            if (rc < 0)
-                return rc;
-            continue;
+        } else {
+            rc = w->snapshot->lost
+                     ? 0
+                     : chunks_claim(w->snapshot->chunks, w->pg, &w->keys, &chunk, &failure);
+            if (rc == 0)
+                return 0;
+            rc = rc < 0 ? read_failed(w, chunk.collection, &failure, err)
+                        : copy_chunk(w, &chunk, err);
+            state_chunk_clear(&chunk.stored);
         }
-        if (rc == 0)
-            return 0;
-        rc = copy_chunk(w, &chunk, err);
-        state_chunk_clear(&chunk.stored);
         if (rc < 0)
             return rc;
     }
@@ -458,39 +385,12 @@ static int wait_until_visible(struct run *run, struct err *err) {
     }
 }
 
-static int load_plans(struct snapshot *s, struct err *err) {
-    struct run *run = s->run;
-    for (size_t c = 0; c < run->plan->collection_count; c++) {
-        const struct plan_collection *pc = run->plan->collections[c];
-        struct plan_state *p = &s->plans[c];
-        if (!is_copying(run, c))
-            continue;
-        if (pc->root->table->estimated_rows > 0 && s->expected >= 0)
-            s->expected += pc->root->table->estimated_rows;
-        struct state_chunk last = {0};
-        bool found = false;
-        int rc = state_chunk_last(run->state, run->name, pc->name, &last, &found, err);
-        if (rc == 0)
-            rc = state_chunks_open(run->state, run->name, pc->name, &p->left_over,
-                                   &p->left_over_count, err);
-        if (rc < 0)
-            return rc;
-        if (!found)
-            continue;
-        p->last_number = last.number;
-        p->planned_all = last.upper == NULL;
-        p->last_end = last.upper ? mem_strndup(last.upper, last.upper_len) : NULL;
-        p->last_end_len = last.upper_len;
-        state_chunk_clear(&last);
-    }
-    return 0;
-}
-
 static void report(const struct snapshot *s) {
     const struct pipeline_options *o = s->run->options;
     if (!o->progress)
         return;
-    struct pipeline_progress p = {.stage = PIPELINE_COPYING, .documents_expected = s->expected};
+    struct pipeline_progress p = {.stage = PIPELINE_COPYING,
+                                  .documents_expected = chunks_expected(s->chunks)};
     for (size_t c = 0; c < s->run->plan->collection_count; c++)
         p.documents_copied += s->run->collections[c].copied;
     o->progress(o->progress_context, &p);
@@ -532,7 +432,9 @@ static int read_insert_lsn(struct run *run, void *context, struct err *err) {
  * idle while the workers copied, and may be lost. */
 static int begin_catch_up(struct run *run, struct err *err) {
     lsn_t end = 0;
-    int rc = control_on_source(run, read_insert_lsn, &end, err);
+    int rc = control_on_source(run, tables_check_names, NULL, err);
+    if (rc == 0)
+        rc = control_on_source(run, read_insert_lsn, &end, err);
     for (size_t c = 0; rc == 0 && c < run->plan->collection_count; c++)
         if (is_copying(run, c))
             rc = control_set_phase(run, c, STATE_CATCHING_UP, end, err);
@@ -556,30 +458,35 @@ static int copy_all(struct snapshot *s, struct err *err) {
     return control_check(run, err);
 }
 
-static void release_plans(struct snapshot *s) {
-    for (size_t c = 0; c < s->run->plan->collection_count; c++) {
-        struct plan_state *p = &s->plans[c];
-        for (size_t i = 0; i < p->left_over_count; i++)
-            state_chunk_clear(&p->left_over[i]);
-        free(p->left_over);
-        free(p->last_end);
-    }
-    free(s->plans);
+/* *ret_lost: the one snapshot was gone before everything was read. */
+static int copy_once(struct run *run, bool *ret_lost, struct err *err) {
+    struct snapshot s = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER};
+    s.newer = mem_zalloc(run->plan->collection_count, sizeof *s.newer);
+    int rc = frozen_begin(run, err);
+    if (rc == 0)
+        rc = chunks_new(run, &s.chunks, err);
+    if (rc == 0)
+        rc = copy_all(&s, err);
+    chunks_free(s.chunks);
+    free(s.newer);
+    frozen_end(run);
+    *ret_lost = rc == 0 && s.lost;
+    return rc;
 }
 
 int snapshot_run(struct run *run, struct err *err) {
-    bool any = false;
+    bool any = false, lost = true;
     for (size_t c = 0; c < run->plan->collection_count; c++)
         any |= is_copying(run, c);
     if (!any)
         return 0;
-    struct snapshot s = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER};
-    s.plans = mem_zalloc(run->plan->collection_count, sizeof *s.plans);
     int rc = wait_until_visible(run, err);
-    if (rc == 0)
-        rc = load_plans(&s, err);
-    if (rc == 0)
-        rc = copy_all(&s, err);
-    release_plans(&s);
+    while (rc == 0 && lost) {
+        rc = copy_once(run, &lost, err);
+        if (rc == 0 && lost)
+            rc = setup_copy_anew(run, "the session that exported its snapshot was lost", err);
+        if (rc == 0 && lost && stop_wait(LOST_WAIT_US))
+            rc = err_set(err, ERR_STOPPED, "asked to stop");
+    }
     return rc < 0 ? rc : begin_catch_up(run, err);
 }

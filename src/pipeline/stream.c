@@ -14,17 +14,21 @@
 #include "pipeline/requests.h"
 #include "pipeline/router.h"
 #include "pipeline/run.h"
+#include "pipeline/tables.h"
 #include "source/heartbeat.h"
 #include "state/state.h"
 
 #include <poll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#define STATUS_EVERY_US 1000000
+#define STATUS_EVERY_US 1000000 /* at most; else a third of the server's patience */
 #define CHECKPOINT_EVERY_US 100000
 #define PROGRESS_EVERY_US 1000000
 #define REQUESTS_EVERY_US 500000
 #define IDLE_WAIT_US 100000
+#define APPLIED_LOOK_US 5000
 #define LOOK_EVERY 64
 /* After a stop is asked for, this long for what is under way to finish. */
 #define DRAIN_MAX_US 30000000
@@ -51,7 +55,9 @@ struct stream {
     bool ran_dry;                 /* the last look at the socket found nothing */
     int64_t commit_time_us;       /* wall clock, of the newest commit */
     struct requests requests;
+    int64_t status_every;
     int64_t next_status, next_checkpoint, next_progress, next_flush, next_heartbeat, next_requests;
+    int64_t next_mark, next_applied;
 };
 
 /* ---- step 8: confirm ---- */
@@ -128,11 +134,65 @@ static int checkpoint(struct stream *s, struct err *err) {
 }
 
 static int send_status(struct stream *s, int64_t now, struct err *err) {
-    s->next_status = now + STATUS_EVERY_US;
+    s->next_status = now + s->status_every;
     if (!s->repl)
         return 0;
     lsn_t received = s->received > s->run->confirmed ? s->received : s->run->confirmed;
     return repl_confirm(s->repl, received, s->run->confirmed, err);
+}
+
+/* ---- how far the target is, for those who wait ---- */
+
+static bool is_awaited(const struct stream *s, int64_t now) {
+    struct applied *a = s->run->options->applied;
+    return a && applied_is_wanted(a, now);
+}
+
+static bool module_streams(const struct run *run, const char *module) {
+    for (size_t i = 0; i < run->plan->collection_count; i++)
+        if (strcmp(run->plan->collections[i]->module, module) == 0 &&
+            run->collections[i].phase != STATE_STREAMING)
+            return false;
+    return true;
+}
+
+/* Collections of a module need not stand together: the first one speaks for it. */
+static bool is_first_of_module(const struct plan *plan, size_t c) {
+    for (size_t i = 0; i < c; i++)
+        if (strcmp(plan->collections[i]->module, plan->collections[c]->module) == 0)
+            return false;
+    return true;
+}
+
+static void tell_applied(struct stream *s, int64_t now) {
+    const struct run *run = s->run;
+    struct applied *a = run->options->applied;
+    lsn_t head = finished_head(s);
+    int64_t through = applied_advance(a, head > run->confirmed ? head : run->confirmed);
+    for (size_t i = 0; i < run->plan->collection_count; i++) {
+        const char *module = run->plan->collections[i]->module;
+        if (is_first_of_module(run->plan, i) && module_streams(run, module))
+            applied_tell(a, module, through, now);
+    }
+}
+
+/* The time first: what is committed before it lies before the position. */
+static int mark(struct stream *s, int64_t now, struct err *err) {
+    struct run *run = s->run;
+    const struct conf_table *table = &run->conf->source.heartbeat_table;
+    lsn_t lsn = 0;
+    s->next_mark = now + APPLIED_EVERY_US;
+    if (!run->pg)
+        return 0;
+    int64_t time_us = clock_mono_us();
+    int rc = heartbeat_mark(run->pg, table, run->slot, &lsn, err);
+    if (rc == 0) {
+        applied_sample(run->options->applied, time_us, lsn);
+    } else {
+        pg_free(run->pg);
+        run->pg = NULL;
+    }
+    return rc;
 }
 
 /* ---- what happens on the side, by the clock ---- */
@@ -170,6 +230,8 @@ static int heartbeat(struct stream *s, int64_t now, struct err *err) {
     if (!run->pg || source->heartbeat_us <= 0)
         return 0;
     int rc = heartbeat_beat(run->pg, &source->heartbeat_table, run->slot, err);
+    if (rc == 0)
+        rc = tables_check_names(run, NULL, err);
     if (rc < 0) {
         pg_free(run->pg);
         run->pg = NULL;
@@ -183,6 +245,10 @@ static int tick(struct stream *s, struct err *err) {
     if (rc == 0 && now >= s->next_checkpoint) {
         s->next_checkpoint = now + CHECKPOINT_EVERY_US;
         rc = checkpoint(s, err);
+    }
+    if (rc == 0 && now >= s->next_applied && is_awaited(s, now)) {
+        s->next_applied = now + APPLIED_LOOK_US;
+        tell_applied(s, now);
     }
     if (rc == 0 && now >= s->next_progress) {
         s->next_progress = now + PROGRESS_EVERY_US;
@@ -365,6 +431,13 @@ static bool is_over(const struct stream *s) {
     return stop_requested() || (s->reached && s->requests.none_left && is_settled(s->run));
 }
 
+static int64_t idle_wait_us(const struct stream *s) {
+    int64_t now = clock_mono_us(), left = s->next_mark - now;
+    if (!is_awaited(s, now))
+        return IDLE_WAIT_US;
+    return left > APPLIED_LOOK_US ? left : APPLIED_LOOK_US;
+}
+
 static void clear_wake(const struct run *run) {
     uint64_t count;
     ssize_t ignored = read(run->wake_fd, &count, sizeof count);
@@ -374,6 +447,8 @@ static void clear_wake(const struct run *run) {
 /* What may hold the receiver for a moment, so never inside a wait. */
 static int side_work(struct stream *s, int64_t now, struct err *err) {
     int rc = now >= s->next_heartbeat ? heartbeat(s, now, err) : 0;
+    if (rc == 0 && now >= s->next_mark && is_awaited(s, now))
+        rc = mark(s, now, err);
     if (rc == 0 && now >= s->next_requests) {
         s->next_requests = now + REQUESTS_EVERY_US;
         rc = requests_poll(&s->requests, s->run, &s->outbox, err);
@@ -400,7 +475,7 @@ static int look_at_clock(struct stream *s, const struct repl_message *m, struct 
 static int receive_until_over(struct stream *s, struct err *err) {
     while (!is_over(s)) {
         struct repl_message m;
-        int64_t wait = !s->ran_dry ? 0 : has_held_back(s) ? flush_wait_us(s) : IDLE_WAIT_US;
+        int64_t wait = !s->ran_dry ? 0 : has_held_back(s) ? flush_wait_us(s) : idle_wait_us(s);
         int rc = repl_receive(s->repl, wait, s->run->wake_fd, &m, err);
         s->ran_dry = rc == 0 && m.event == REPL_TIMEOUT;
         if (s->ran_dry)
@@ -439,6 +514,21 @@ static int check_same_server(struct run *run, struct repl *repl, struct err *err
     return rc < 0 ? rc : lineage_check(run, repl, &identity, err);
 }
 
+/* As this very session has it: it may be set for the role or the database. */
+static int read_patience(struct stream *s, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    int rc = pg_exec(repl_session(s->repl),
+                     "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
+                     &r, err);
+    if (rc < 0)
+        return rc;
+    int64_t ms = pg_rows(r) == 1 ? strtoll(pg_value(r, 0, 0).ptr, NULL, 10) : 0;
+    s->status_every = STATUS_EVERY_US;
+    if (ms > 0 && ms * 1000 / 3 < s->status_every) /* 0: it waits for ever */
+        s->status_every = ms * 1000 / 3;
+    return 0;
+}
+
 static int open_stream(struct stream *s, struct err *err) {
     struct run *run = s->run;
     int rc = 0;
@@ -451,6 +541,8 @@ static int open_stream(struct stream *s, struct err *err) {
         rc = repl_open(run->conf->source.uri, app, &s->repl, err);
     if (rc == 0)
         rc = check_same_server(run, s->repl, err);
+    if (rc == 0)
+        rc = read_patience(s, err);
     if (rc == 0)
         rc = repl_start(s->repl, run->slot, run->publication, run->confirmed, err);
     return rc;

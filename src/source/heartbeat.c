@@ -56,3 +56,23 @@ int heartbeat_beat(struct pg *pg, const struct conf_table *table, const char *sl
     return pg_exec(pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'heartbeat')",
                    NULL, err);
 }
+
+/* The record of a message comes behind all that was committed before; its own commit comes back in
+ * the stream, and is on this server's disk at once, or the stream would not get it. */
+static int mark_message(struct pg *pg, struct pg_result **r, struct err *err) {
+    return pg_exec(pg,
+                   "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'applied') "
+                   "FROM pg_catalog.set_config('synchronous_commit', 'local', true)",
+                   r, err);
+}
+
+int heartbeat_mark(struct pg *pg, const struct conf_table *table, const char *slot, lsn_t *ret_lsn,
+                   struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    bool messages = pg_server_version(pg) >= MESSAGES_VERSION;
+    int rc = messages ? mark_message(pg, &r, err)
+                      : pg_exec(pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
+    if (rc == 0 && !lsn_parse(pg_value(r, 0, 0), ret_lsn))
+        rc = err_set(err, ERR_WIRE, "the source's log position is not a position");
+    return rc == 0 && !messages && table->at.line ? beat_row(pg, table, slot, err) : rc;
+}

@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "db/pg.h"
+#include "model/lsn.h"
 
 /* Makes the table where it is missing. ERR_CONF with the statement to run where we may not. */
 int heartbeat_prepare(struct pg *pg, const struct conf_table *table, struct err *err) must_check;
@@ -14,6 +15,12 @@ int heartbeat_prepare(struct pg *pg, const struct conf_table *table, struct err 
 /* One beat: a row of the table, if one is configured; else a message, which needs no table and no
  * publication (PostgreSQL 14 docs, 55.5.3: the option `messages`); on 12 and 13 nothing. */
 int heartbeat_beat(struct pg *pg, const struct conf_table *table, const char *slot,
+                   struct err *err) must_check;
+
+/* *ret_lsn: behind everything that is committed by now. Something is written behind it, so that the
+ * stream passes it soon: a message; on 12 and 13 a row of the table, or, without one, nothing (the
+ * server's keepalives pass it then, or the next commit of others). */
+int heartbeat_mark(struct pg *pg, const struct conf_table *table, const char *slot, lsn_t *ret_lsn,
                    struct err *err) must_check;
 
 #endif

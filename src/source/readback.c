@@ -65,6 +65,57 @@ int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err
     return rc;
 }
 
+int readback_begin_in(struct pg *pg, const char *snapshot, struct err *err) {
+    _cleanup_(buf_release) struct buf sql = {.max = 1024};
+    buf_add_text(&sql,
+                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT ");
+    pg_add_literal(&sql, span_of(snapshot));
+    buf_add_text(&sql, "; SAVEPOINT banyan_read");
+    return pg_exec(pg, buf_text(&sql), NULL, err);
+}
+
+/* The table is pg_class as the snapshot sees it, what the functions answer is of now; and now it is
+ * locked by what was read. */
+static void ask_tables(struct buf *sql, const struct plan_node *const *nodes, size_t count) {
+    buf_add_text(sql, "SELECT t.shown, pg_catalog.to_regclass(t.name)::oid IS DISTINCT FROM t.id "
+                      "FROM (VALUES ");
+    for (size_t i = 0; i < count; i++) {
+        const struct pg_table *table = nodes[i]->table;
+        _cleanup_(buf_release) struct buf name = {.max = 4096};
+        _cleanup_(buf_release) struct buf shown = {.max = 4096};
+        pg_add_table(&name, table->schema, table->name);
+        buf_printf(&shown, "%s.%s", table->schema, table->name);
+        buf_printf(sql, "%s(%lu::oid, ", i ? ", " : "", (unsigned long)table->oid);
+        pg_add_literal(sql, buf_span(&name));
+        buf_add_text(sql, ", ");
+        pg_add_literal(sql, buf_span(&shown));
+        buf_add_char(sql, ')');
+    }
+    buf_add_text(sql, ") t(id, name, shown) LEFT JOIN pg_catalog.pg_class c ON c.oid = t.id "
+                      "WHERE pg_catalog.to_regclass(t.name)::oid IS DISTINCT FROM t.id "
+                      "OR c.relfilenode <> pg_catalog.pg_relation_filenode(c.oid) "
+                      "ORDER BY 2 DESC LIMIT 1");
+}
+
+int readback_check_tables(struct pg *pg, const struct plan_node *const *nodes, size_t count,
+                          struct err *err) {
+    _cleanup_(buf_release) struct buf sql = {.max = 1024 * 1024};
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    ask_tables(&sql, nodes, count);
+    int rc = pg_exec(pg, buf_text(&sql), &r, err);
+    if (rc < 0 || pg_rows(r) == 0)
+        return rc;
+    if (span_is(pg_value(r, 0, 1), "t"))
+        return err_set(err, ERR_CONF,
+                       "table %.*s was dropped or made again, or renamed: its changes are not in "
+                       "the log",
+                       SPAN_ARG(pg_value(r, 0, 0)));
+    return err_set_retriable(err, ERR_NO,
+                             "table %.*s was written anew (ALTER TABLE, TRUNCATE, VACUUM FULL) "
+                             "while it was read",
+                             SPAN_ARG(pg_value(r, 0, 0)));
+}
+
 int readback_rewind(struct pg *pg, struct err *err) {
     return pg_exec(pg, "ROLLBACK TO SAVEPOINT banyan_read", NULL, err);
 }

@@ -33,10 +33,11 @@ int repl_identify(struct repl *r, struct repl_identity *ret, struct err *err) mu
 int repl_timeline_history(struct repl *r, uint32_t timeline, struct buf *out,
                           struct err *err) must_check;
 
-/* Plugin pgoutput, permanent, two_phase off, FAILOVER from PostgreSQL 17 on, no snapshot: chunks
- * are read in short transactions of their own. Changes that commit after *ret_consistent are in it.
+/* Plugin pgoutput, permanent, two_phase off, FAILOVER from PostgreSQL 17 on. Changes that commit
+ * after *ret_consistent are in it. With `ret_snapshot` (else NULL) the snapshot of that position is
+ * exported: free() its name. It can be imported until the next command of this session, or its end.
  */
-int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent,
+int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent, char **ret_snapshot,
                      struct err *err) must_check;
 
 /* START_REPLICATION: proto_version 1, no binary, no streaming, `messages` from 14 on. */

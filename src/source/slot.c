@@ -1,6 +1,8 @@
 /* Replication slots (PostgreSQL 15 docs, 54.19 "pg_replication_slots", 55.4). */
 #include "source/repl.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +19,17 @@ static int check_name(const char *slot, struct err *err) {
     return 0;
 }
 
-int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent, struct err *err) {
+/* From PostgreSQL 15 on options stand in parentheses; the older form goes up to 16. */
+static void add_options(struct buf *sql, int version, bool export) {
+    if (version >= 170000)
+        buf_printf(sql, " LOGICAL pgoutput (SNAPSHOT '%s', FAILOVER)",
+                   export ? "export" : "nothing");
+    else
+        buf_printf(sql, " LOGICAL pgoutput %s", export ? "EXPORT_SNAPSHOT" : "NOEXPORT_SNAPSHOT");
+}
+
+int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent, char **ret_snapshot,
+                     struct err *err) {
     struct pg *pg = repl_session(r);
     _cleanup_(pg_result_freep) struct pg_result *created = NULL;
     _cleanup_(buf_release) struct buf sql = {.max = 4096};
@@ -26,15 +38,15 @@ int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent, st
         return rc;
     buf_add_text(&sql, "CREATE_REPLICATION_SLOT ");
     pg_add_ident(&sql, slot);
-    buf_add_text(&sql, pg_server_version(pg) >= 170000
-                           ? " LOGICAL pgoutput (SNAPSHOT 'nothing', FAILOVER)"
-                           : " LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+    add_options(&sql, pg_server_version(pg), ret_snapshot != NULL);
     /* It takes as long as the oldest open transaction, and nothing is under way yet. */
     pg_end_on_stop(pg, true);
     rc = pg_exec(pg, buf_text(&sql), &created, err);
     pg_end_on_stop(pg, false);
     if (rc == 0 && (pg_rows(created) != 1 || !lsn_parse(pg_value(created, 0, 1), ret_consistent)))
         rc = err_set(err, ERR_WIRE, "the source's answer to CREATE_REPLICATION_SLOT is not one");
+    if (rc == 0 && ret_snapshot)
+        *ret_snapshot = mem_strndup(pg_value(created, 0, 2).ptr, pg_value(created, 0, 2).len);
     return rc < 0 ? err_prefix(err, "create replication slot %s", slot) : 0;
 }
 

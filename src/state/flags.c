@@ -50,6 +50,18 @@ int audit_add(struct state *s, const struct state_audit_line *line, int64_t now_
     return statement_run(&st, NULL, err);
 }
 
+int audited_begin(struct state *s, const struct state_audit_line *line, struct err *err) {
+    int rc = audit_check(line, err);
+    return rc < 0 ? rc : state_transaction(s, err);
+}
+
+int audited_end(struct state *s, int rc, bool changed, const struct state_audit_line *line,
+                struct err *err) {
+    if (rc == 0 && changed)
+        rc = audit_add(s, line, clock_wall_us(), err);
+    return state_commit(s, rc, err);
+}
+
 /* ---- overrides ---- */
 
 #define FLAG_COLUMNS "name, version, changes, killed, who, why, changed_us"
@@ -119,15 +131,11 @@ int state_flag_change(struct state *s, const struct state_flag *f,
 int state_flag_put(struct state *s, const struct state_flag *f, const struct state_audit_line *line,
                    struct err *err) {
     const struct state_audit_line made = {.who = f->who, .why = f->why};
-    int rc = audit_check(line, err);
-    if (rc == 0)
-        rc = state_transaction(s, err);
+    int rc = audited_begin(s, line, err);
     if (rc < 0)
         return rc;
     rc = put_flag(s, f, &made, f->version, f->changed_us, err);
-    if (rc == 0)
-        rc = audit_add(s, line, clock_wall_us(), err);
-    return state_commit(s, rc, err);
+    return audited_end(s, rc, true, line, err);
 }
 
 int state_flag_get(struct state *s, const char *name, struct state_flag *ret, struct err *err) {
@@ -221,6 +229,18 @@ int state_flag_full_since(struct state *s, const char *name, int64_t *ret_us, st
     return 0;
 }
 
+int state_flags_full_count(struct state *s, int64_t until_us, int64_t *ret_count, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "SELECT count(*) FROM flag_full WHERE since_us <= ?");
+    statement_int(&st, until_us);
+    int rc = statement_row(&st, err);
+    if (rc < 0)
+        return rc;
+    *ret_count = statement_get_int(&st, 0);
+    statement_end(&st);
+    return 0;
+}
+
 /* ---- audit ---- */
 
 void state_audit_clear(struct state_audit *a) {
@@ -265,6 +285,24 @@ int state_audit_list(struct state *s, int64_t before, size_t max, struct state_a
     *ret_count = n;
     if (rc < 0)
         return rc;
+    statement_end(&st);
+    return 0;
+}
+
+int state_audit_last(struct state *s, const char *action, const char *subject,
+                     struct state_audit *ret, bool *ret_found, struct err *err) {
+    struct statement st;
+    statement_begin(&st, s,
+                    "SELECT id, at_us, who, role, action, subject, before, after, why FROM audit "
+                    "WHERE action = ? AND subject = ? ORDER BY id DESC LIMIT 1");
+    statement_text(&st, action);
+    statement_text(&st, subject);
+    int rc = statement_row(&st, err);
+    if (rc < 0)
+        return rc;
+    *ret_found = rc > 0;
+    if (rc > 0)
+        read_line(&st, ret);
     statement_end(&st);
     return 0;
 }

@@ -279,6 +279,35 @@ int state_rollups_sum(struct state *s, const struct state_rollup_filter *filter,
     return rc == 0 ? emit(&sum, err) : rc;
 }
 
+/* ---- lately ---- */
+
+int state_rollups_recent(struct state *s, int64_t from, state_rollup_fn each, void *context,
+                         struct err *err) {
+    _cleanup_(mem_freep) struct row *row = mem_zalloc(1, sizeof *row);
+    _cleanup_(mem_freep) struct obs_histogram *histogram = obs_histogram_new();
+    struct summing sum = {.filter = &(struct state_rollup_filter){.from = from, .step = 1},
+                          .each = each,
+                          .context = context,
+                          .histogram = histogram};
+    struct statement st;
+    int rc;
+    statement_begin(&st, s,
+                    "SELECT " KEY_COLUMNS ", minute, " COUNT_COLUMNS ", histogram FROM rollup "
+                    "INDEXED BY rollup_minute WHERE minute >= ?");
+    statement_int(&st, from);
+    while ((rc = statement_row(&st, err)) > 0) {
+        read_row(&st, row);
+        rc = add_row(&sum, row, err);
+        free(row->blob);
+        if (rc == 0)
+            rc = emit(&sum, err);
+        if (rc != 0)
+            break;
+    }
+    statement_end(&st);
+    return rc;
+}
+
 /* ---- forgetting ---- */
 
 int state_rollups_expire(struct state *s, int64_t minute, struct err *err) {

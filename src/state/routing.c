@@ -1,5 +1,4 @@
 /* Who answers a module's requests, as people set it at run time. */
-#include "base/clock.h"
 #include "state/statement.h"
 
 #include <stdio.h>
@@ -43,18 +42,14 @@ int state_routing_change(struct state *s, const struct state_routing *r,
                          const struct state_audit_line *line, int64_t *ret_version,
                          bool *ret_conflict, struct err *err) {
     struct state_routing stored;
-    int rc = audit_check(line, err);
-    if (rc == 0)
-        rc = state_transaction(s, err);
+    int rc = audited_begin(s, line, err);
     if (rc < 0)
         return rc;
     rc = state_routing_get(s, r->module, &stored, err);
     bool conflict = rc == 0 && stored.version != r->version;
     if (rc == 0 && !conflict)
         rc = put(s, r, err);
-    if (rc == 0 && !conflict)
-        rc = audit_add(s, line, clock_wall_us(), err);
-    rc = state_commit(s, rc, err);
+    rc = audited_end(s, rc, !conflict, line, err);
     if (rc == 0) {
         *ret_conflict = conflict;
         *ret_version = conflict ? stored.version : r->version + 1;

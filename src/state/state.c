@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x42616e79 /* "Bany": tells `file` and us whose SQLite file this is */
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 6
 #define OPEN_ATTEMPTS 5
 #define OPEN_WAIT_US 50000
 #define BUSY_WAIT_MS 10000
@@ -32,8 +32,17 @@ static const char schema_4[] = {
 #include "state/schema_4.sql.inc"
     , 0};
 
+static const char schema_5[] = {
+#include "state/schema_5.sql.inc"
+    , 0};
+
+static const char schema_6[] = {
+#include "state/schema_6.sql.inc"
+    , 0};
+
 /* steps[v] leads from version v to v + 1. A step that was released is never changed. */
-static const char *const steps[SCHEMA_VERSION] = {schema_1, schema_2, schema_3, schema_4};
+static const char *const steps[SCHEMA_VERSION] = {schema_1, schema_2, schema_3,
+                                                  schema_4, schema_5, schema_6};
 
 static int exec(struct state *s, const char *sql, struct err *err) {
     int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);

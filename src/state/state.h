@@ -384,6 +384,11 @@ typedef int (*state_rollup_fn)(void *context, const struct state_rollup *row, st
 int state_rollups_sum(struct state *s, const struct state_rollup_filter *filter,
                       state_rollup_fn each, void *context, struct err *err) must_check;
 
+/* Rows from `from` on as they are stored, one for each minute, in no order: what is asked often
+ * must not read what is kept for long. The file is locked meanwhile. */
+int state_rollups_recent(struct state *s, int64_t from, state_rollup_fn each, void *context,
+                         struct err *err) must_check;
+
 /* Forgets minutes before `minute`, a thousand in a transaction. */
 int state_rollups_expire(struct state *s, int64_t minute, struct err *err) must_check;
 
@@ -435,6 +440,9 @@ int state_flags_full(struct state *s, const char *const *names, size_t count, in
 /* 0: not on for everybody. */
 int state_flag_full_since(struct state *s, const char *name, int64_t *ret_us,
                           struct err *err) must_check;
+/* How many have been so since `until_us` at least. */
+int state_flags_full_count(struct state *s, int64_t until_us, int64_t *ret_count,
+                           struct err *err) must_check;
 
 /* ---- who answers a module's requests, as people set it ---- */
 
@@ -470,5 +478,8 @@ int state_audit_add(struct state *s, const struct state_audit_line *line,
  * after clearing each, on an error too. */
 int state_audit_list(struct state *s, int64_t before, size_t max, struct state_audit **ret,
                      size_t *ret_count, struct err *err) must_check;
+/* The newest of an action and subject; *ret_found false: there is none. state_audit_clear it. */
+int state_audit_last(struct state *s, const char *action, const char *subject,
+                     struct state_audit *ret, bool *ret_found, struct err *err) must_check;
 
 #endif

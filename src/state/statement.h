@@ -69,6 +69,12 @@ int audit_check(const struct state_audit_line *line, struct err *err) must_check
 int audit_add(struct state *s, const struct state_audit_line *line, int64_t now_us,
               struct err *err) must_check;
 
+/* A change and its line of the audit log, both or neither: a transaction around the change, which
+ * gave `rc`; without `changed` nothing is logged. */
+int audited_begin(struct state *s, const struct state_audit_line *line, struct err *err) must_check;
+int audited_end(struct state *s, int rc, bool changed, const struct state_audit_line *line,
+                struct err *err) must_check;
+
 /* Several statements as one: begin takes the lock, the end gives it back. Inside, use
  * statement_begin as usual (the lock is recursive). */
 int state_transaction(struct state *s, struct err *err) must_check;

@@ -67,6 +67,7 @@ static int all_pages(struct page *p, struct position *at, struct err *err) {
     int more = 1;
     while (more > 0) {
         struct span end[PG_INDEX_COLUMNS_MAX];
+        session_progress(s, VERIFY_ROWS, s->compared, s->c->root->table->estimated_rows);
         arena_reset(&ends);
         page_clear(p);
         more =
@@ -78,7 +79,6 @@ static int all_pages(struct page *p, struct position *at, struct err *err) {
             rc = finish_page(s, at, end, err);
         if (rc < 0)
             more = rc;
-        session_progress(s, VERIFY_ROWS, s->compared, s->c->root->table->estimated_rows);
     }
     arena_release(&ends);
     return more;

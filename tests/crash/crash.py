@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Crash test: nothing is lost and nothing is doubled, whatever is killed and whenever.
 
-    tests/crash/crash.py --kills 5 [--seed S] [--long] [--keep DIR]
+    tests/crash/crash.py --kills 5 [--seed S] [--long] [--consistent] [--keep DIR]
 
 Under a load of random DML, at random moments of copy and stream: kill -9 of banyan, of the target
 and of PostgreSQL, cut networks on both sides, errors of the target that pass. Whatever was killed is
@@ -45,11 +45,12 @@ def say(text):
 class Stage:
     """All that can be killed."""
 
-    def __init__(self, folder, servers_folder, seed):
+    def __init__(self, folder, servers_folder, seed, consistent):
         self.pg = Postgres(servers_folder / "postgres").start()
         self.mongo = Secantus(servers_folder / "secantus", sync=True, test_commands=True).start()
         self.pg_proxy, self.mongo_proxy = Proxy(self.pg.port), Proxy(self.mongo.port)
         self.database = Database(self.pg, self.pg.create_database("crash"))
+        self._consistent = consistent
         create(self.database.uri, ROWS, seed)
         for module in (LIVE, FRESH):  # a kept folder may hold the state of another time
             shutil.rmtree(folder / module, ignore_errors=True)
@@ -64,7 +65,8 @@ class Stage:
                                else (self.pg.port, self.mongo.port))
         return {
             "source": {"uri": self.pg.uri(self.database.name, port=pg_port),
-                       "snapshot": {"threads": 2, "chunk_rows": 100}},
+                       "snapshot": {"threads": 2, "chunk_rows": 100,
+                                    "consistent": self._consistent}},
             # Slow enough that a copy takes seconds, in which something can be killed.
             "target": {"uri": self.mongo.uri(port=mongo_port), "database": module, "lanes": 3,
                        "batch": {"operations": 50}, **({"writes_per_second": 1000} if through else {})},
@@ -152,7 +154,7 @@ def run_faults(stage, rng, count, longest):
 
 def run(arguments, folder, servers_folder):
     rng = random.Random(arguments.seed)
-    stage = Stage(folder, servers_folder, arguments.seed)
+    stage = Stage(folder, servers_folder, arguments.seed, arguments.consistent)
     writer = Writer(stage.database.uri, arguments.seed, .02)
     try:
         stage.start_banyan()
@@ -172,6 +174,8 @@ def parse():
     parser = trial.parser(__doc__)
     parser.add_argument("--kills", type=int, default=5, help="how many faults")
     parser.add_argument("--long", action="store_true", help="more time between faults")
+    parser.add_argument("--consistent", action="store_true",
+                        help="copies read one snapshot, and begin anew when it is lost")
     return trial.parse(parser)
 
 

@@ -17,6 +17,7 @@ static const struct http_route routes[] = {
     {"POST", "/ofrep/v1/evaluate/flags/{key}", HTTP_EVALUATE, NULL, NULL, HTTP_CORS},
     {"GET", "/v1/{a}/{b}", HTTP_VIEWER, NULL, NULL, 0},
     {"GET", "/f/{rest*}", HTTP_VIEWER, NULL, NULL, 0},
+    {"GET", "/events", HTTP_EVALUATE, NULL, NULL, HTTP_CORS | HTTP_TICKET},
 };
 
 static void ask_guard(struct http_head *head, const char *base) {

@@ -2,8 +2,9 @@
  * Asks servers, for tests of src/http.
  *
  *   http_test_client call URL LIMIT_MS [CA [BODY]]     http_call: prints the status and the body
- *   http_test_client load PORT REQUESTS CONNECTIONS    small JSON posts with keep-alive, one at a
- *                                                      time on each connection
+ *   http_test_client kept URL LIMIT_MS [CA]            the same on one connection, once for each
+ * line of standard input http_test_client load PORT REQUESTS CONNECTIONS    small JSON posts with
+ * keep-alive, one at a time on each connection
  */
 #include "http/client.h"
 #include "base/buf.h"
@@ -33,6 +34,31 @@ static int call(int argc, char **argv) {
         return 1;
     }
     printf("%d %s", status, buf_text(&body));
+    return 0;
+}
+
+static int kept(int argc, char **argv) {
+    struct http_kept *k = http_kept_new();
+    int ms = 0;
+    if (sscanf(argv[3], "%d", &ms) != 1)
+        return 2;
+    for (int c; (c = getchar()) != EOF;) {
+        _cleanup_(buf_release) struct buf body = {.max = HTTP_CLIENT_ANSWER_MAX};
+        struct err err = {0};
+        int status = 0;
+        const struct http_call call = {.url = argv[2],
+                                       .limit_us = (int64_t)ms * 1000,
+                                       .tls_ca = argc > 4 ? argv[4] : NULL,
+                                       .kept = k};
+        if (c != '\n')
+            continue;
+        if (http_call(&call, &status, &body, &err) < 0)
+            printf("%s %s\n", err_code_name(err.code), err.text);
+        else
+            printf("%d %s\n", status, buf_text(&body));
+        (void)fflush(stdout);
+    }
+    http_kept_free(k);
     return 0;
 }
 
@@ -86,9 +112,12 @@ int main(int argc, char **argv) {
     stop_install();
     if (argc >= 4 && strcmp(argv[1], "call") == 0)
         return call(argc, argv);
+    if (argc >= 4 && strcmp(argv[1], "kept") == 0)
+        return kept(argc, argv);
     if (argc == 5 && strcmp(argv[1], "load") == 0)
         return load(argv);
-    fprintf(stderr, "usage: http_test_client call URL LIMIT_MS [CA [BODY]] | "
-                    "load PORT REQUESTS CONNECTIONS\n");
+    fprintf(stderr,
+            "usage: http_test_client call URL LIMIT_MS [CA [BODY]] | kept URL LIMIT_MS [CA] | "
+            "load PORT REQUESTS CONNECTIONS\n");
     return 2;
 }

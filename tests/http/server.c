@@ -90,7 +90,7 @@ static void on_tagged(const struct http_request *r, struct http_response *a, voi
 static void on_stream(const struct http_request *r, struct http_response *a, void *context) {
     (void)r;
     (void)context;
-    http_stream(a, 0);
+    http_stream(a, 0, (struct http_lost){"reset", "{}"});
 }
 
 static const struct http_route routes[] = {

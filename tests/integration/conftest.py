@@ -109,7 +109,8 @@ def banyan(tmp_path):
     made, numbers = [], itertools.count(1)
 
     def make(config=None, **options):
-        made.append(Banyan(tmp_path / f"banyan-{next(numbers)}", config, **options))
+        # A short name: what a socket's path may have is 107 bytes, and pytest takes most of them.
+        made.append(Banyan(tmp_path / f"b{next(numbers)}", config, **options))
         return made[-1]
 
     yield make

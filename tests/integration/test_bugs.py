@@ -1,6 +1,7 @@
 """Bugs that were: each numbered, its first paragraph says what was wrong. They stay mended."""
 from harness.migration import migrate  # noqa: F401  pylint: disable=unused-import
 from harness.process import wait_until
+from harness.stub import stub  # noqa: F401  pylint: disable=unused-import
 
 
 def test_001_integer_keys_of_holders(migrate, pg):
@@ -76,3 +77,15 @@ def test_005_a_unique_index_that_failed_once(migrate, private_mongo):
     shop.catch_up()
     with server.client() as client:
         assert client[shop.mongo.name].t.index_information()["v_1"]["unique"]
+
+
+def test_006_a_member_whose_name_cannot_be_resolved(pg, banyan, stub):  # noqa: F811
+    """A replica set that named a member which could not be resolved at that moment hung every
+    connection to it for ever: libmongoc 1.23 notes such a failure under a lock that it holds already
+    (CDRIVER-4666).
+    """
+    pg.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 1000)")
+    uri = stub(member="nowhere.invalid:27017") + "&replicaSet=stub"
+    made = banyan({"source": {"uri": pg.uri}, "target": {"uri": uri, "database": "d"},
+                   "modules": {"m": {"collections": {"t": {"table": "t"}}}}})
+    made.start("run", "m", "--catch-up").wait(30).expect(0)

@@ -289,16 +289,30 @@ def test_secrets_come_from_the_secret_only(manifests):
 # ---- systemd ----
 
 
-@pytest.fixture
-def unit(tmp_path):
-    """The unit as it is installed, beside this build's program."""
+def installed(tmp_path, name):
+    """A unit as it is installed, beside this build's program."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/banyan").symlink_to(binary())
-    file = tmp_path / "banyan.service"
-    template = (DEPLOY / "systemd/banyan.service.in").read_text()
+    file = tmp_path / name
+    template = (DEPLOY / f"systemd/{name}.in").read_text()
     file.write_text(template.replace("@bindir@", str(tmp_path / "bin")))
     assert "@" not in re.sub(r"[=~]@[\w-]+(?: @[\w-]+)*", "", file.read_text())
     return file
+
+
+@pytest.fixture
+def unit(tmp_path):
+    return installed(tmp_path, "banyan.service")
+
+
+def test_systemd_takes_the_edge(tmp_path):
+    edge = installed(tmp_path, "banyan-edge.service")
+    code, out = run("systemd-analyze", "verify", "--man=no", edge)
+    assert code == 0 and not [line for line in out.splitlines() if "banyan" in line], out
+    code, out = run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=25", edge)
+    assert code == 0, out
+    command = re.search(r"^ExecStart=\S+ (.*)$", edge.read_text(), re.M)[1].split()
+    assert command[-2:] == ["serve", "--edge"] and "KillMode=process" in edge.read_text()
 
 
 def test_systemd_takes_the_unit(unit):
@@ -328,5 +342,6 @@ def test_the_unit_fits_the_program(unit):
     code, out = run(binary(), *command[1:-1], "help", "serve")
     assert code == 0 and "serve" in out
     for setting in ("Type=notify", "WatchdogSec=", "NoNewPrivileges=yes", "ProtectSystem=strict",
-                    "StateDirectory=banyan", "ExecReload=/bin/kill -HUP"):
+                    "StateDirectory=banyan", "KillMode=process",
+                    "ExecReload=/bin/kill -HUP"):
         assert setting in text

@@ -27,7 +27,7 @@ def test_the_flag_decides(gateway):  # noqa: F811
 
 
 def test_reads_and_writes_are_two_settings(gateway):  # noqa: F811
-    gate, user = gateway(), {"X-User-Id": "u1"}
+    gate, user = gateway(route={"own_writes": {"wait": "0s"}}), {"X-User-Id": "u1"}
     with running(gate):
         for setting, read, write in (
                 ({"reads": "sql"}, "sql", "sql"), ({"reads": "shadow"}, "sql", "sql"), ({"reads": "flag"}, "mongodb", "sql"),
@@ -111,11 +111,14 @@ def test_what_a_service_says_of_itself_is_replaced(gateway):  # noqa: F811
 def test_the_log_tells_who_answered(gateway):  # noqa: F811
     gate = gateway()
     with running(gate):
-        gate.get("/api/products/7?secret=x", X_User_Id="u1", Authorization="Bearer secret")
-        gate.get("/api/products/8")
-        gate.get("/nowhere")
-        wait_until(lambda: len(gate.log()) >= 3, 5, "three lines")
-        first, second, third = [json.loads(line) for line in gate.log()[-3:]]
+        def line_of(path, **headers):
+            """Two workers write: the next is asked when the line of the last one is there."""
+            before = len(gate.log())
+            gate.get(path, **headers)
+            return json.loads(wait_until(lambda: gate.log()[before:], 5, "its line")[0])
+
+        first = line_of("/api/products/7?secret=x", X_User_Id="u1", Authorization="Bearer secret")
+        second, third = line_of("/api/products/8"), line_of("/nowhere")
         assert (first["route"], first["target"], first["migrated"], first["reason"]) == ("/api/products", "mongodb", "true", "flag")
         assert (second["target"], second["service"], second["status"]) == ("sql", "product-service-sql", "200")
         assert (third["route"], third["status"]) == ("", "404")
@@ -140,3 +143,17 @@ features:
         assert gate.get(X_User_Id="a", X_Plan="gold", X_Tier="enterprise").source == "mongodb"
         assert gate.get(X_User_Id="a", X_Plan="gold").source == "sql"
         assert gate.get(X_User_Id="a", X_Plan="silver", X_Tier="enterprise").source == "sql"
+
+
+def test_an_attribute_that_no_request_carries_is_refused(gateway):  # noqa: F811
+    """Else the flag would be off for everybody, and nobody would know why."""
+    gate = gateway(flags="""
+features:
+  - name: products_mongodb
+    enabled: true
+    rollout_percentage: 0
+    conditions: [{type: user_attribute, attribute: plan, operator: "=", value: gold}]
+""")
+    refused = gate.program.run("serve").expect(2)
+    assert "feature-flags.yml:6:" in refused.err and "the attribute 'plan' of the user" in refused.err
+    assert "/api/products" in refused.err

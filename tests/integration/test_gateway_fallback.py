@@ -106,7 +106,7 @@ def test_a_write_is_never_sent_twice(gateway, failure):  # noqa: F811
 
 
 def test_writes_stay_on_sql_while_reads_fail(gateway):  # noqa: F811
-    gate = gateway()
+    gate = gateway(route={"own_writes": {"wait": "0s"}})
     gate.mongodb.answer = hangs_up
     with running(gate):
         for method in WRITES:
@@ -128,7 +128,7 @@ def test_a_stale_connection_is_no_failure(gateway):  # noqa: F811
 
 
 def test_the_breaker(gateway):  # noqa: F811
-    gate = gateway(route={"fallback": {"breaker": {"of": 10, "errors": "50%", "open": "1s"}}})
+    gate = gateway(route={"fallback": {"breaker": {"of": 10, "errors": "50%", "open": "4s"}}})
     with running(gate):
         gate.mongodb.answer = fails(500)
         for _ in range(10):
@@ -138,11 +138,13 @@ def test_the_breaker(gateway):  # noqa: F811
             answer = gate.call(headers=U1)
             assert (answer.status, answer.source, answer.fallback) == (200, "sql", "breaker")
         assert gate.mongodb.count() == seen
-        time.sleep(1.1)
+        spared = 'banyan_kept_on_sql_total{module="catalogue",route="/api/products",reason="breaker"} 20'
+        wait_until(lambda: spared in gate.api.get("/metrics").expect().body.decode().splitlines(), 10, "they are counted")
+        time.sleep(4.1)
         assert gate.call(headers=U1).fallback == "5xx"  # the one that tries
         assert gate.call(headers=U1).fallback == "breaker"
         gate.mongodb.answer = gate.mongodb.usual
-        time.sleep(1.1)
+        time.sleep(4.1)
         assert gate.call(headers=U1).source == "mongodb"
         assert gate.call(headers=U1).source == "mongodb"
 

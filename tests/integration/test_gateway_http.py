@@ -1,22 +1,20 @@
 """HTTP through the gateway is as through plain nginx."""
-import base64
-import hashlib
 import http.client
 import socket
 import ssl
 import subprocess
-import threading
 import time
 
 from harness import certificates
 from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
 from harness.process import wait_until
+from harness.websocket import websocket_service
 
 U1 = {"X-User-Id": "u1"}
 
 
 def test_one_connection_many_requests(gateway):  # noqa: F811
-    gate = gateway()
+    gate = gateway(route={"own_writes": {"wait": "0s"}})
     with running(gate):
         connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
         for i in range(50):
@@ -100,32 +98,8 @@ def test_nonsense(gateway):  # noqa: F811
         assert gate.get().status == 200
 
 
-def _websocket_service():
-    """Accepts one WebSocket and sends back what it gets, byte by byte."""
-    server = socket.create_server(("127.0.0.1", 0))
-
-    def serve():
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            request = b""
-            while b"\r\n\r\n" not in request:
-                request += connection.recv(4096)
-            key = [line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")][0]
-            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
-            connection.sendall(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n".encode())
-            while data := connection.recv(4096):
-                connection.sendall(data)
-            connection.close()
-
-    threading.Thread(target=serve, daemon=True).start()
-    return server
-
-
 def test_websockets(gateway):  # noqa: F811
-    service = _websocket_service()
+    service = websocket_service()
     gate = gateway(route={"mongodb": {"url": f"http://127.0.0.1:{service.getsockname()[1]}", "service": "sockets"}})
     with running(gate), socket.create_connection(("127.0.0.1", gate.port), 10) as connection:
         connection.sendall(b"GET /api/products/live HTTP/1.1\r\nHost: x\r\nX-User-Id: u1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

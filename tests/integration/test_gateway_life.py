@@ -4,15 +4,13 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import threading
 import time
 
 import pytest
-import yaml
 
 from harness.api import Api, serving
-from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
+from harness.gateway import change_config, gateway, running  # noqa: F401  pylint: disable=unused-import
 from harness.process import children, wait_until
 
 U1 = {"X-User-Id": "u1"}
@@ -96,18 +94,12 @@ def test_a_killed_nginx_is_started_again(gateway):  # noqa: F811
         assert gate.api.get("/v1/routing").json["gateway"]["running"]
 
 
-def _rewrite(gate, change):
-    config = yaml.safe_load(gate.program.config.read_text())
-    change(config)
-    gate.program.config.write_text(json.dumps(config))
-
-
 def test_a_refused_configuration_leaves_the_old_one(gateway, tmp_path):  # noqa: F811
     gate = gateway()
     with running(gate):
         pid = gate.pid()
     good = gate.program.config.read_text()
-    _rewrite(gate, lambda c: c["gateway"].update(tls={"cert": str(tmp_path / "none.pem"), "key": str(tmp_path / "none.key")}))
+    change_config(gate, lambda c: c["gateway"].update(tls={"cert": str(tmp_path / "none.pem"), "key": str(tmp_path / "none.key")}))
     daemon = gate.program.start("serve")
     daemon.wait_for("gateway_refused .*none.pem", 20)
     assert gate.pid() == pid and gate.call(headers=U1).source == "mongodb"
@@ -115,7 +107,7 @@ def test_a_refused_configuration_leaves_the_old_one(gateway, tmp_path):  # noqa:
     assert health.status == 503 and "as it was configured before" in health.body.decode()
     daemon.stop().expect(0)
     gate.program.config.write_text(good)
-    _rewrite(gate, lambda c: c["modules"]["catalogue"]["routes"][0].update(prefix="/api/goods"))
+    change_config(gate, lambda c: c["modules"]["catalogue"]["routes"][0].update(prefix="/api/goods"))
     with running(gate), Load(gate):
         assert gate.pid() == pid
         wait_until(lambda: gate.get("/api/goods/1").status == 200, 10, "the new route")
@@ -124,7 +116,7 @@ def test_a_refused_configuration_leaves_the_old_one(gateway, tmp_path):  # noqa:
 
 def test_a_port_in_use(gateway):  # noqa: F811
     gate = gateway()
-    _rewrite(gate, lambda c: c["gateway"].update(listen=f"127.0.0.1:{gate.sql.port}"))
+    change_config(gate, lambda c: c["gateway"].update(listen=f"127.0.0.1:{gate.sql.port}"))
     daemon = gate.program.start("serve")
     daemon.wait_for("gateway_refused .*Address already in use", 20)
     match = daemon.wait_for(r"serving address=(\S+)", 20)
@@ -144,7 +136,7 @@ def test_without_flags_sql_answers(gateway):  # noqa: F811
     gate.end_nginx()
     for name in ("banyan.db.flags.blob",):
         (gate.program.folder / name).unlink()
-    subprocess.run(["/usr/sbin/nginx", "-p", f"{gate.folder}/", "-e", f"{gate.folder}/error.log", "-c", f"{gate.folder}/nginx.conf"], check=True)
+    gate.start_nginx()
     wait_until(lambda: gate.call(headers=U1).source == "sql", 5, "SQL answers")
     wait_until(lambda: json.loads(gate.log()[-1])["reason"] == "no_snapshot", 5, "and says why")
 
@@ -173,10 +165,19 @@ def test_an_nginx_of_others(gateway, tmp_path):  # noqa: F811
             f'include "{gate.folder}/main.conf"; user root; pid "{gate.folder}/nginx.pid"; error_log "{gate.folder}/error.log";'
             f'events {{}} http {{ include "{gate.folder}/http.conf"; client_body_temp_path "{gate.folder}/b"; '
             f'proxy_temp_path "{gate.folder}/p"; }}')
-        subprocess.run(["/usr/sbin/nginx", "-e", f"{gate.folder}/error.log", "-c", f"{gate.folder}/nginx.conf"], check=True)
+        gate.start_nginx()
         wait_until(lambda: gate.call(headers=U1).source == "mongodb", 5, "it answers")
         gate.route(reads="sql")
         assert gate.call(headers=U1).source == "sql"
     with serving(gate.program):
         pass
     assert marker.read_text() == "again\n"  # nothing new, so not again
+
+
+def test_two_publish_at_one_time(gateway):  # noqa: F811
+    """The command line publishes what it has set, and so does the daemon that sees it."""
+    gate = gateway()
+    with running(gate):
+        for i in range(100):
+            gate.program.run("reads", "catalogue", ("sql", "flag")[i % 2], "--why", "test").expect(0)
+        wait_until(lambda: gate.call(headers=U1).source == "mongodb", 2, "the last one holds")

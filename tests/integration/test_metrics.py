@@ -200,8 +200,8 @@ def test_events_tell_what_happens(make):
         with connection:
             until(b"event: status")
             api.post("/v1/modules/sales/pause").expect()
-            until(b"event: module")
-            last = until(b"event: log")[-1]
+            until(b'{"module":"sales"}')
+            last = until(b'"state":"paused"')[-1]
         api.post("/v1/modules/sales/resume").expect()
         connection, until = _events(api, last)
         with connection:  # it goes on where it was cut off

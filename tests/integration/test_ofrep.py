@@ -1,6 +1,10 @@
 """OFREP: the contract on the wire, and OpenFeature's own SDKs."""
+import contextlib
+import http.client
 import json
 import pathlib
+import re
+import signal
 import subprocess
 import time
 
@@ -10,10 +14,10 @@ from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
 
 from harness.api import listen_anywhere, serving
-from harness.process import wait_until
+from harness.process import free_port, wait_until
 
 _SDK = pathlib.Path(__file__).resolve().parents[1] / "node"
-OPERATOR, EVALUATE = "operator-0123456789", "evaluate-0123456789"
+OPERATOR, EVALUATE, VIEWER = "operator-0123456789", "evaluate-0123456789", "viewer-0123456789"
 FLAGS = """
 features:
   - name: on_for_all
@@ -155,6 +159,62 @@ def test_the_javascript_sdks_see_a_flip(make, script, more):
         assert lines[-1] == {"value": False, "reason": "DISABLED", "variant": "off"}, lines
 
 
+def test_a_page_that_only_listens_sees_flips_across_a_restart(make):
+    """A browser's EventSource sends no Authorization: the bulk answer's address has a ticket. After a restart of the daemon
+    the ticket is not good any more, and the answer with the next one is no 304."""
+    program = make(tokens={"operator": OPERATOR, "evaluate": EVALUATE}, listen=f"127.0.0.1:{free_port()}")
+    with serving(program, token=OPERATOR) as (api, _):
+        client = _node("ofrep_web.mjs", api.url, EVALUATE, "on_for_all", "u1", 25000, "events")
+        assert json.loads(client.stdout.readline())["value"] is True
+        wait_until(lambda: _streams(api) == 1, 10, "it listens")
+        _patch(api, "on_for_all", enabled=False)
+        assert json.loads(client.stdout.readline())["value"] is False
+    with serving(program, token=OPERATOR) as (api, _):
+        wait_until(lambda: _streams(api) == 1, 20, "it listens again")
+        _patch(api, "on_for_all", enabled=True)
+        assert _lines(client)[-1]["value"] is True
+
+
+def _streams(api):
+    found = re.search(r"^banyan_sse_streams (\d+)", api.get("/metrics").expect().body.decode(), re.M)
+    return int(found.group(1))
+
+
+@pytest.mark.sanitize
+def test_a_ticket_is_for_the_events_only(make):
+    program = make(tokens={"operator": OPERATOR, "evaluate": EVALUATE, "viewer": VIEWER})
+    with serving(program, token=EVALUATE) as (api, running):
+        body = {"context": {"targetingKey": "u1"}}
+        first = api.post("/ofrep/v1/evaluate/flags", body).expect()
+        address = first.json["eventStreams"][0]["endpoint"]["requestUri"]
+        again = api.post("/ofrep/v1/evaluate/flags", body, headers={"If-None-Match": first.headers["ETag"]})
+        assert again.status == 304, "the address stays for a while, and the ETag with it"
+        api.token = None
+        ticket = address.partition("?ticket=")[2]
+        assert len(ticket) == 32 and _stream_status(api, address) == 200
+        for wrong in ("/ofrep/v1/events", "/ofrep/v1/events?ticket=", address[:-1], address + "0", "/ofrep/v1/events?ticket=" + "0" * 32,
+                      address[:-1] + ("0" if address[-1] != "0" else "1"),
+                      "/ofrep/v1/events?ticket=" + ("1" if ticket[0] != "1" else "2") + ticket[1:],
+                      f"/v1/events?ticket={ticket}", f"/v1/status?ticket={ticket}", f"/metrics?ticket={ticket}"):
+            assert _stream_status(api, wrong) == 401, wrong
+        assert api.post(f"/ofrep/v1/evaluate/flags?ticket={ticket}", body).status == 401
+        assert api.get(address, headers={"Authorization": "Bearer wrong-0123456789"}).status == 401, "a token that is sent is what counts"
+        assert api.get(address, headers={"Authorization": f"Bearer {VIEWER}"}).status == 403
+        assert ticket not in running.err + running.out
+    with serving(program) as (api, _):
+        assert _stream_status(api, address) == 401, "another run of the daemon has another key"
+
+
+def _stream_status(api, path):
+    """Of an answer that may be a stream without an end."""
+    connection = http.client.HTTPConnection(api.address, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_the_python_sdk_sees_a_flip(make):
     program = make(tokens={"operator": OPERATOR, "evaluate": EVALUATE})
     with serving(program, token=OPERATOR) as (api, _):
@@ -179,6 +239,31 @@ def test_a_kill_is_seen_within_a_second(make):
         assert api.get("/v1/flags/on_for_all").json["killed"] is True
         api.post("/v1/flags/on_for_all/reset").expect()
         wait_until(lambda: _result(api, "on_for_all", {"targetingKey": "u"})[0], 1, "it is on again")
+
+
+def test_a_daemon_that_does_not_answer_has_not_confirmed(make):
+    program = make()
+    with serving(program) as (api, running):
+        api.wait_for_state("sales", "streaming")
+        time.sleep(1)  # not in the middle of a write to the state
+        running.process.send_signal(signal.SIGSTOP)
+        try:
+            refused = program.run("flags", "off", "on_for_all", "--why", "drill").expect(1)
+        finally:
+            running.process.send_signal(signal.SIGCONT)
+        assert "has not confirmed" in refused.err and api.address in refused.err
+        wait_until(lambda: _result(api, "on_for_all", {"targetingKey": "u"}) == (False, "DISABLED", "off"), 5, "it takes it up")
+        assert "confirmed" in program.run("flags", "off", "half", "--why", "drill").expect(0).out
+
+
+def test_a_client_that_missed_events_is_told_to_ask_again(make):
+    """By the one event that OFREP's clients know: after a restart of the daemon, say."""
+    with serving(make()) as (api, _):
+        with contextlib.closing(http.client.HTTPConnection(api.address, timeout=5)) as connection:
+            connection.request("GET", "/ofrep/v1/events", headers={"Last-Event-ID": "5f-7"})
+            stream = connection.getresponse()
+            lines = [stream.readline().decode().rstrip() for _ in range(5)]
+        assert "event: message" in lines and 'data: {"type":"refetchEvaluation"}' in lines
 
 
 def test_kill_9_loses_no_override(make):

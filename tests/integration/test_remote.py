@@ -1,5 +1,7 @@
 """Commands that a running daemon carries out, and what they do where there is none."""
 import json
+import signal
+import time
 
 import pytest
 
@@ -63,3 +65,18 @@ def test_mistakes(make):
         refused = program.run("pause", "catalogue", "--why", "x").expect(3)
         assert "status 401" in refused.err and OPERATOR not in refused.err
         program.config.write_text(text)
+
+
+def test_one_that_hangs_is_no_daemon_that_is_not_there(make):
+    """What it does not know of would be overwritten by what it knows."""
+    program = make()
+    with serving(program) as (api, running):
+        api.wait_for_state("catalogue", "streaming")
+        time.sleep(1)  # not in the middle of a write to the state
+        running.process.send_signal(signal.SIGSTOP)
+        try:
+            refused = program.run("pause", "catalogue", "--why", "x").expect(3)
+        finally:
+            running.process.send_signal(signal.SIGCONT)
+        assert api.address in refused.err and "no answer in time" in refused.err and "perhaps done" in refused.err
+        assert len(api.get("/v1/audit").expect().json["audit"]) <= 1, "by the daemon alone"

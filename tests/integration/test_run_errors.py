@@ -4,7 +4,8 @@ import sqlite3
 
 import pytest
 
-from harness.migration import MODULE, migrate  # noqa: F401  pylint: disable=unused-import
+from harness.migration import MODULE, Migration, migrate  # noqa: F401  pylint: disable=unused-import
+from harness.postgres import Database
 from harness.process import wait_until
 from harness.secantus import Secantus
 
@@ -288,3 +289,140 @@ def test_health_says_what_needs_attention(migrate, pg):
     found = shop.program.run("status", "--health", "--json").expect(1)
     assert "is stopped" in found.out and '"status":"bad"' in found.out
     running.stop().expect(1)
+
+
+def test_a_full_disk_under_the_state_file(migrate, pg):
+    """The run ends with the way out, and loses nothing: nothing is confirmed that is not kept."""
+    shop = migrate(FLAT, TABLE)
+    shop.snapshot()
+    program, whole = shop.program, shop.program.binary
+    program.binary = program.folder / "little-room"
+    program.binary.write_text("#!/bin/sh\nexec env --ignore-signal=XFSZ prlimit --fsize=200000 -- "
+                              f'{whole} "$@"\n')
+    program.binary.chmod(0o755)
+    running = shop.start()
+    for i in range(3000):
+        pg.execute("INSERT INTO t VALUES (%s, 'v')", [i])
+        if not running.is_running():
+            break
+    ended = running.wait(20).expect(3)
+    assert "banyan.db" in ended.err and "the disk" in ended.err and "start again" in ended.err
+    pg.execute("UPDATE t SET v = 'later'; INSERT INTO t VALUES (-1, 'later')")
+    program.binary = whole
+    shop.catch_up()
+    shop.assert_like_fresh()
+    assert shop.mongo.t.count_documents({"v": "later"}) == i + 2
+
+
+@pytest.fixture
+def guarded(migrate, pg):
+    """A pipeline whose user is no superuser, and what it may do is in our hand."""
+    role = f"role_{pg.name}"
+    shop = migrate(FLAT | {"kids": {"table": "kids"}}, TABLE + f"""
+        INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO kids (id) VALUES (1);
+        CREATE ROLE {role} LOGIN REPLICATION; GRANT CREATE ON DATABASE {pg.name} TO {role};
+        ALTER TABLE t OWNER TO {role}; ALTER TABLE kids OWNER TO {role}""")
+    shop.config["source"]["uri"] = pg.server.uri(pg.name, user=role)
+    shop.program.configure(shop.config)
+    yield shop, role
+    pg.execute(f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role} CASCADE")
+    pg.server.execute(f"ALTER ROLE {role} NOLOGIN")
+
+
+HIDDEN = """ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;
+            CREATE POLICY one ON t USING (id = 1)"""
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("taken, given, told", [
+    ("REVOKE SELECT ON t FROM {role}", "GRANT SELECT ON public.t TO {role}", "permission denied"),
+    (HIDDEN, "ALTER ROLE {role} BYPASSRLS", "row-level security"),
+])
+def test_what_may_not_be_read_stops_its_collection(guarded, pg, taken, given, told):
+    """Row level security would leave rows out without a word. The text has the statement that helps, and the rest flows."""
+    shop, role = guarded
+    pg.execute(taken.format(role=role))
+    given = given.format(role=role)
+    found = shop.run("--catch-up").expect(1).err
+    assert told in found and f"what the role lacks: {given}" in found and "--recopy t" in found
+    assert given in shop.program.run("parked", "list").expect().out
+    assert shop.documents("t") == [] and len(shop.documents("kids")) == 1
+    pg.execute("INSERT INTO kids (id) VALUES (2)")
+    shop.run("--catch-up").expect(1)
+    assert len(shop.documents("kids")) == 2
+    pg.execute(given)
+    shop.run("--catch-up", "--recopy", "t").expect(0)
+    shop.assert_like_fresh()
+
+
+@pytest.fixture
+def guarded_tree(migrate, pg):
+    """Documents with embedded rows beside flat ones, for a user whose rights are in our hand."""
+    role = f"role_{pg.name}"
+    shop = migrate({"parents": {"table": "parents", "embed": {"kids": {"table": "kids", "join": {"parent": "id"}}}},
+                    "others": {"table": "others", "embed": {"toys": {"table": "toys", "join": {"other": "id"}}}}}, f"""
+        CREATE TABLE parents (id int PRIMARY KEY); CREATE TABLE others (id int PRIMARY KEY);
+        CREATE TABLE kids (id int PRIMARY KEY, parent int, v text); CREATE INDEX ON kids (parent);
+        CREATE TABLE toys (id int PRIMARY KEY, other int, v text); CREATE INDEX ON toys (other);
+        INSERT INTO parents VALUES (1); INSERT INTO others VALUES (1); INSERT INTO kids VALUES (1, 1, 'a'); INSERT INTO toys VALUES (1, 1, 'a');
+        CREATE ROLE {role} LOGIN REPLICATION; GRANT CREATE ON DATABASE {pg.name} TO {role};
+        ALTER TABLE parents OWNER TO {role}; ALTER TABLE others OWNER TO {role};
+        ALTER TABLE kids OWNER TO {role}; ALTER TABLE toys OWNER TO {role}""")
+    shop.config["source"]["uri"] = pg.server.uri(pg.name, user=role)
+    shop.program.configure(shop.config)
+    yield shop, role
+    pg.execute(f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role} CASCADE")
+    pg.server.execute(f"ALTER ROLE {role} NOLOGIN")
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("denied", ["parents", "kids"])
+def test_a_right_taken_away_while_it_streams_stops_its_collection(guarded_tree, pg, denied):
+    """The refresh reads both tables. One transaction concerns both collections, and only one of them cannot be read."""
+    shop, role = guarded_tree
+    running = shop.start()
+    shop.wait_for_document("parents", {"kids.v": "a"})
+    pg.execute(f"REVOKE SELECT ON {denied} FROM {role}")
+    pg.execute("UPDATE kids SET v = 'b'; UPDATE toys SET v = 'b'; INSERT INTO parents VALUES (2); INSERT INTO others VALUES (2)")
+    running.wait_for(f"collection_stopped collection=parents.*GRANT SELECT ON public.{denied} TO {role}", 30)
+    shop.wait_for_document("others", {"toys.v": "b"})
+    shop.wait_for_document("others", {"_id": 2})
+    running.stop()
+    pg.execute(f"GRANT SELECT ON public.{denied} TO {role}")
+    shop.run("--catch-up", "--recopy", "parents").expect(0)
+    shop.assert_like_fresh()
+
+
+def test_tables_that_may_not_be_read_are_told_together(guarded_tree, pg):
+    shop, role = guarded_tree
+    pg.execute(f"REVOKE SELECT ON parents, kids FROM {role}")
+    found = shop.run("--catch-up").expect(1).err
+    assert f"GRANT SELECT ON public.kids TO {role}; GRANT SELECT ON public.parents TO {role}" in found
+    assert len(shop.documents("others")) == 1
+
+
+def test_too_many_connections_are_waited_out(guarded, pg):
+    shop, role = guarded
+    running = shop.start()
+    shop.wait_for_document("t", {"_id": 2})
+    pg.execute(f"ALTER ROLE {role} CONNECTION LIMIT 0")
+    pg.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])
+    pg.execute("UPDATE t SET v = 'meanwhile'")
+    running.wait_for("source_lost.*too many connections", 30)
+    pg.execute(f"ALTER ROLE {role} CONNECTION LIMIT -1")
+    shop.wait_for_document("t", {"v": "meanwhile"}, 40)
+    running.stop().expect(0)
+
+
+def test_a_slow_target_does_not_cost_the_connection(banyan, private_pg, mongo_server, mongo):
+    """The server hears from us while lanes are full: several of its timeouts long."""
+    pg = Database(private_pg(options={"wal_sender_timeout": "1s"}), "postgres")
+    pg.execute(TABLE)
+    shop = Migration(banyan, pg, mongo, mongo_server.uri(), FLAT,
+                     {"target": {"writes_per_second": 500, "batch": {"operations": 20}}})
+    shop.snapshot()
+    running = shop.start()
+    pg.execute("INSERT INTO t SELECT i, repeat(md5(i::text), 150) FROM generate_series(1, 3000) i")
+    wait_until(lambda: shop.mongo.t.count_documents({}) == 3000, 40, "all documents")
+    assert "lost" not in running.stop().expect(0).err
+    assert "terminating walsender" not in pg.server.log.read_text()

@@ -1,4 +1,6 @@
 """A quiet database lets its log go while others on the server write."""
+import json
+
 import pytest
 
 from harness.migration import migrate  # noqa: F401  pylint: disable=unused-import
@@ -45,3 +47,22 @@ def test_no_right_to_make_it(migrate, pg):  # noqa: F811
 def test_not_a_table_that_is_migrated(migrate):  # noqa: F811
     shop = migrate({"t": {"table": "t"}}, TABLE, source={"heartbeat_table": "public.t"})
     assert "banyan.yml:" in (err := shop.run("--catch-up").expect(2).err) and "is a table that is migrated" in err
+
+
+def test_a_beat_in_the_log_is_nothing_that_waits(migrate, pg):  # noqa: F811
+    """Of another pipeline, or a last one: a verification without a run can prove a difference."""
+    pg.execute('CREATE SCHEMA "Odd s"')
+    shop = migrate({"t": {"table": "t"}}, TABLE, source={"heartbeat_table": '"Odd s"."The beat"'})
+    shop.snapshot()
+    pg.execute('INSERT INTO "Odd s"."The beat" VALUES (\'other\', now());'
+               'UPDATE "Odd s"."The beat" SET beat = now()')
+    shop.mongo.t.delete_one({"_id": 1})
+    assert _counted(shop) == (1, 0)
+    pg.execute("INSERT INTO t VALUES (2)")
+    assert _counted(shop) == (0, 2)
+
+
+def _counted(shop):
+    *_, totals = shop.program.run("verify", shop.module, "--json").expect(1).out.splitlines()
+    totals = json.loads(totals)
+    return totals["different"], totals["unsettled"]

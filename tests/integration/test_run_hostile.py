@@ -1,37 +1,13 @@
 """A target that is broken, or hostile: an error or a patient retry, never a crash, never a lie."""
-import os
-import pathlib
-import socket
-
 import pytest
-from harness.process import HarnessError, end_group, free_port, start, wait_until
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def stub(tmp_path):
-    """stub(fault, after) starts the discarding target with that fault after so many messages."""
-    made = []
-
-    def make(fault, after):
-        port = free_port()
-        program = os.environ.get("BANYAN_STUB", ROOT / "build/bench/banyan-stub")
-        with open(tmp_path / "stub.log", "ab") as log:
-            made.append(start([program, "--port", port, "--fault", fault, "--fault-after", after],
-                              stdout=log, stderr=log))
-        wait_until(lambda: socket.create_connection(("127.0.0.1", port), 1).close() or True, 10,
-                   "the stub listens")
-        return f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS=1000"
-
-    yield make
-    for process in made:
-        end_group(process)
+from harness.process import HarnessError
+from harness.stub import stub  # noqa: F401  pylint: disable=unused-import
 
 
 @pytest.mark.parametrize("after", [0, 20])
 @pytest.mark.parametrize("fault", ["truncate", "oversize", "garbage", "close", "badreply"])
-def test_a_broken_target_is_no_crash(pg, banyan, stub, fault, after):
+def test_a_broken_target_is_no_crash(pg, banyan, stub, fault, after):  # noqa: F811
     pg.execute("CREATE TABLE t (id int PRIMARY KEY, v text);"
                "INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 5000) i")
     made = banyan({"source": {"uri": pg.uri}, "target": {"uri": stub(fault, after), "database": "d",

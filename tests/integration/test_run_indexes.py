@@ -134,3 +134,12 @@ def test_a_recopy_after_a_build_that_was_left(slow):
     shop.run("--recopy", "t", "--catch-up").expect(0)
     assert is_unique(shop)
     assert shop.mongo.t.count_documents({}) == 50
+
+
+@pytest.mark.parametrize("policy, warned", [({}, True), ({"types": {"microseconds": "string"}}, False)])
+def test_a_unique_index_over_values_that_bson_makes_equal_is_told(migrate, policy, warned):
+    shop = migrate({"t": {"table": "t", "indexes": [{"keys": {"at": 1}, "unique": True}]}}, """
+        CREATE TABLE t (id int PRIMARY KEY, at timestamp NOT NULL UNIQUE);
+        INSERT INTO t VALUES (1, '2026-01-01 00:00:00.000001')""", **policy)
+    done = shop.run("--catch-up").expect(0)
+    assert ("unique_index_is_lossy collection=t column=at" in done.err) == warned

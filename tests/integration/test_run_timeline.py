@@ -108,3 +108,24 @@ def test_a_branch_that_does_not_come_from_ours_is_refused(shop):
     server.restore_copy(copy)
     server.start()
     assert "timeline 1, older than 2" in shop.run("--catch-up").expect(3).err
+
+
+def test_a_standby_is_not_read(shop):
+    """What the log announces may not be there yet; a run that meets one waits until it is promoted."""
+    server = shop.pg.server
+    server.stop()
+    server.standby()
+    for command in (["run", "shop", "--catch-up"], ["verify", "shop"]):
+        refused = shop.program.run(*command).expect(3)
+        assert "standby" in refused.err and "target_session_attrs" in refused.err
+    server.execute("SELECT pg_promote()")
+    shop.pg.execute("INSERT INTO t VALUES (3, 'promoted')")
+    running = shop.start()
+    shop.wait_for_document("t", {"_id": 3})
+    server.stop()
+    server.standby()
+    running.wait_for("source_lost.*standby", 30)
+    server.execute("SELECT pg_promote()")
+    shop.pg.execute("INSERT INTO t VALUES (4, 'again')")
+    shop.wait_for_document("t", {"_id": 4}, 60)
+    running.stop().expect(0)

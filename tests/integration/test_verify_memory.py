@@ -1,39 +1,13 @@
 """banyan verify: memory, where every document is very large and different."""
 import json
-import re
-import threading
-import time
+
+from harness.memory import peak_of
 
 MEGABYTE = 1 << 20
 DOCUMENT = 8 * MEGABYTE
 COUNT = 40  # 200 behave alike, in two minutes
 # What the program promises: 64 MB and three times the largest row.
 PROMISE = 64 * MEGABYTE + 3 * DOCUMENT
-
-
-def peak_of(running):
-    """Watches a process until it ends; returns a function that waits and gives its VmHWM."""
-    peak = [0]
-
-    def watch():
-        while running.is_running():
-            try:
-                with open(f"/proc/{running.pid}/status", encoding="ascii") as status:
-                    match = re.search(r"VmHWM:\s+(\d+) kB", status.read())
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            if match:
-                peak[0] = max(peak[0], int(match[1]) * 1024)
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-
-    def result():
-        thread.join()
-        return peak[0]
-
-    return result
 
 
 def test_large_documents_that_all_differ(pg, private_mongo, banyan):

@@ -187,7 +187,7 @@ def _settings(rng):
     return {"lanes": rng.randint(1, 4), "threads": rng.randint(1, 3),
             "chunk_rows": rng.choice([100, 100000]), "operations": rng.choice([1, 7, 1000]),
             "delay": rng.choice(["0ms", "5ms", "50ms"]), "fanout_documents": rng.choice([1, 2, 10000]),
-            "pace_ms": rng.choice([0, 1, 5, 15])}
+            "pace_ms": rng.choice([0, 1, 5, 15]), "consistent": rng.choice([False, True])}
 
 
 def _interleave(rng, transactions):

@@ -85,7 +85,8 @@ def create_tables(database, families, full):
 def configuration(source, target, target_database, module, families, settings):
     return {
         "source": {"uri": source, "snapshot": {"threads": settings["threads"],
-                                               "chunk_rows": settings["chunk_rows"]}},
+                                               "chunk_rows": settings["chunk_rows"],
+                                               "consistent": settings.get("consistent", False)}},
         "target": {"uri": target, "database": target_database, "lanes": settings["lanes"],
                    "fanout_documents": settings.get("fanout_documents", 10000),
                    "batch": {"operations": settings["operations"], "delay": settings["delay"]}},

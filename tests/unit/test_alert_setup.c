@@ -25,6 +25,15 @@ static int setup_from(const char *text, struct obs_alert_rule **ret, size_t *ret
     return rc;
 }
 
+static const struct obs_alert_rule *named(const struct obs_alert_rule *rules, size_t count,
+                                          const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rules[i].name, name) == 0)
+            return &rules[i];
+    fail_msg("no rule is named %s", name);
+    return NULL;
+}
+
 /* Written out or not, they are the same. */
 static void the_reference_is_the_default(void **state) {
     (void)state;
@@ -33,24 +42,47 @@ static void the_reference_is_the_default(void **state) {
              "    - {metric: kafka_lag, over: 10000, severity: high}\n"
              "    - {metric: streaming_lag, over: 60s, severity: high}\n"
              "    - {metric: error_rate, over: 1%, severity: high}\n"
-             "    - {metric: divergence_rate, over: 1%, window: 5m, severity: high}\n";
+             "    - {metric: divergence_rate, over: 1%, window: 5m, severity: high}\n"
+             "    - {metric: verification_rate, over: 1%, window: 5m, severity: high}\n";
     struct obs_alert_rule *a, *b;
     size_t count;
     struct err err = {0};
     assert_int_equal(setup_from(HEAD, &a, &count, &err), 0);
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
     assert_int_equal(setup_from(written, &b, &count, &err), 0);
-    assert_int_equal(count, 4);
-    for (size_t i = 0; i < 4; i++) {
-        assert_string_equal(a[i].name, b[i].name);
-        assert_int_equal(a[i].window_us, b[i].window_us);
-        assert_int_equal(a[i].min_samples, b[i].min_samples);
+    assert_int_equal(count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        const struct obs_alert_rule *w = named(b, count, a[i].name);
+        assert_int_equal(a[i].window_us, w->window_us);
+        assert_int_equal(a[i].min_samples, w->min_samples);
         assert_string_equal(a[i].severity, "high");
+        assert_string_equal(a[i].module, "");
     }
     assert_string_equal(a[1].name, "streaming_lag > 60");
-    assert_string_equal(a[3].name, "divergence_rate > 0.01");
     free(a);
     free(b);
+}
+
+static void a_gate_of_a_module_is_watched(void **state) {
+    (void)state;
+    static const char text[] =
+        "source: {uri: postgresql://u@h/d}\n"
+        "target: {uri: mongodb://h, database: shop}\n"
+        "modules:\n"
+        "  m: {collections: {c: {table: t}}}\n"
+        "  b: {collections: {b: {table: b}}, gates: {divergence_rate: {over: 0.1%, window: 1h}}}\n";
+    struct obs_alert_rule *rules;
+    size_t count;
+    struct err err = {0};
+    assert_int_equal(setup_from(text, &rules, &count, &err), 0);
+    assert_int_equal(count, 6);
+    const struct obs_alert_rule *own = named(rules, count, "divergence_rate > 0.001"),
+                                *other = named(rules, count, "divergence_rate > 0.01");
+    assert_string_equal(own->module, "b");
+    assert_int_equal(own->window_us, INT64_C(3600000000));
+    assert_string_equal(other->module, "m");
+    assert_int_equal(other->window_us, INT64_C(300000000));
+    free(rules);
 }
 
 static void everything_arrives(void **state) {
@@ -117,6 +149,7 @@ static void too_many_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_reference_is_the_default),
+        cmocka_unit_test(a_gate_of_a_module_is_watched),
         cmocka_unit_test(everything_arrives),
         cmocka_unit_test(mistakes_have_a_place),
         cmocka_unit_test(too_many_are_refused),

@@ -412,7 +412,7 @@ static void docs_name_every_key(void **state) {
             fail_msg("no %s in the docs", keys[i]);
     }
     assert_non_null(strstr(buf_text(&once), "whole number, 1 to 64; default: `2`"));
-    assert_non_null(strstr(buf_text(&once), "| `modules.<module>.operations` |"));
+    assert_non_null(strstr(buf_text(&once), "| `modules.<module>.rollout` |"));
 }
 
 static void loads_a_file(void **state) {

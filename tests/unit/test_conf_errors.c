@@ -158,6 +158,7 @@ static void values(void **state) {
          "c.yml:3:19: 'infinity' must be one of string, null, fail, not a list"},
         {HEAD "types: {infinity: ~}\n" MODULES,
          "c.yml:3:19: 'infinity' has no value; give one, or remove the key"},
+        {IN_C("keep_id: yes"), "c.yml:8:18: 'keep_id' must be true or false, not yes"},
         {IN_C("case: snake"), "c.yml:8:15: 'case' must be one of keep, camel, not 'snake'"},
     };
     CHECK(mistakes);
@@ -283,7 +284,7 @@ static void names(void **state) {
 static void later(void **state) {
     (void)state;
     static const char *const top[] = {"kafka"};
-    static const char *const module[] = {"operations", "rollout", "approvals", "gates", "budget"};
+    static const char *const module[] = {"rollout", "approvals"};
     for (size_t i = 0; i < sizeof top / sizeof *top; i++) {
         _cleanup_(mem_freep) char *one = mem_printf(HEAD MODULES "%s: 1\n", top[i]);
         _cleanup_(mem_freep) char *one_error = mem_printf("c.yml:4:1: '%s'" LATER, top[i]);
@@ -296,6 +297,8 @@ static void later(void **state) {
         check(&(struct mistake){two, two_error}, 1);
     }
     static const struct mistake mistakes[] = {
+        {HEAD "modules: {m: {collections: {c: {table: t}}, gates: {cdc_lag: 1s}}}\n",
+         "c.yml:3:53: 'cdc_lag'" LATER},
         {IN_C("where: x"), "c.yml:8:9: 'where'" LATER},
         {IN_C("time_series: {time: at}"), "c.yml:8:9: 'time_series'" LATER},
         {IN_C("validator: auto"), "c.yml:8:9: 'validator' other than off" LATER},

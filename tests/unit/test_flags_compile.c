@@ -532,6 +532,24 @@ static void equal_models_give_equal_bytes(void **state) {
     buf_release(&b.blob);
 }
 
+/* Variants, rules, texts: a flag more costs its name, its own struct and its place in the index. */
+static void what_is_the_same_is_there_once(void **state) {
+    (void)state;
+    enum { FLAGS = 8192 };
+    static struct flags_flag flags[FLAGS];
+    static char names[FLAGS][16];
+    struct fixture half, whole;
+    make_many(flags, names, FLAGS, false);
+    for (size_t i = 0; i < FLAGS; i++)
+        flags[i].rollout = FLAGS_ROLLOUT_ALL; /* a percentage is salted by the name */
+    must_compile(&(struct flags_model){.flags = flags, .flag_count = FLAGS / 2}, &half);
+    must_compile(&(struct flags_model){.flags = flags, .flag_count = FLAGS}, &whole);
+    size_t more = (whole.blob.len - half.blob.len) / (FLAGS / 2);
+    assert_in_range(more, 1, sizeof(struct blob_flag) + 2 * sizeof(struct blob_slot) + 16);
+    buf_release(&half.blob);
+    buf_release(&whole.blob);
+}
+
 static void a_hundred_thousand_users_are_listed(void **state) {
     (void)state;
     enum { USERS = 100000 };
@@ -646,6 +664,7 @@ int main(void) {
         cmocka_unit_test(the_first_rule_that_says_yes),
         cmocka_unit_test(flagd_flags_may_carry_no_value),
         cmocka_unit_test(equal_models_give_equal_bytes),
+        cmocka_unit_test(what_is_the_same_is_there_once),
         cmocka_unit_test(a_hundred_thousand_users_are_listed),
         cmocka_unit_test(a_blob_has_a_limit),
         cmocka_unit_test(damaged_blobs_are_not_opened),

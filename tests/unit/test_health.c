@@ -127,6 +127,47 @@ static void more_issues_than_can_be_shown(void **state) {
     assert_int_equal(s->report.count, HEALTH_ISSUES_MAX);
 }
 
+static void answered(struct scene *s, int64_t sql, int64_t mongodb, int64_t rescued,
+                     const char *want) {
+    struct answered_row rows[] = {{.module = "shop", .kind = "route", .name = "/a", .sql = sql},
+                                  {.module = "shop",
+                                   .kind = "operation",
+                                   .name = "find",
+                                   .mongodb = mongodb,
+                                   .rescued = rescued},
+                                  {.module = "other", .kind = "route", .name = "/b", .sql = 1000}};
+    s->picture.routing.count = 1;
+    (void)snprintf(s->picture.routing.modules[0].name, ROUTE_NAME_MAX, "shop");
+    s->picture.answered = (struct answered){rows, 3};
+    words_are(s, want);
+}
+
+#define REST "shop follows PostgreSQL, 0.0 s behind; never verified." BACK
+
+static void what_was_measured_comes_first(void **state) {
+    struct scene *s = *state;
+    answered(s, 62, 38, 0, "38 % of shop reads answered by MongoDB (of 100 in 5 minutes). " REST);
+    answered(s, 4, 4, 2,
+             "50 % of shop reads answered by MongoDB (of 8 in 5 minutes; PostgreSQL rescued 2 of "
+             "them). " REST);
+    answered(s, 7, 0, 0, "0 % of shop reads answered by MongoDB (of 7 in 5 minutes). " REST);
+    answered(s, 9999, 1, 0,
+             "Less than 1 % of shop reads answered by MongoDB (of 10000 in 5 minutes). " REST);
+    answered(s, 1, 9999, 0,
+             "More than 99 % of shop reads answered by MongoDB (of 10000 in 5 minutes). " REST);
+    answered(s, 0, 0, 0, REST); /* no configuration, so no routes: nothing is missed */
+}
+
+static void who_reads_nothing_is_told_where_reads_can_be_seen(void **state) {
+    struct scene *s = *state;
+    struct conf_module module = {.name = {.text = "shop"}, .route_count = 1};
+    const struct conf conf = {.modules = &module, .module_count = 1};
+    s->picture.conf = &conf;
+    answered(s, 0, 0, 0,
+             "shop follows PostgreSQL, 0.0 s behind; never verified. Nobody has read shop in the "
+             "last 5 minutes." BACK);
+}
+
 static void status_is_json(void **state) {
     struct scene *s = *state;
     _cleanup_(buf_release) struct buf out = {.max = 65536};
@@ -149,6 +190,8 @@ int main(void) {
         TEST(the_worst_comes_first),
         TEST(each_trouble_has_its_words),
         TEST(more_issues_than_can_be_shown),
+        TEST(what_was_measured_comes_first),
+        TEST(who_reads_nothing_is_told_where_reads_can_be_seen),
         TEST(status_is_json),
     };
     return cmocka_run_group_tests_name("health", tests, NULL, NULL);

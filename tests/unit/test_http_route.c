@@ -120,13 +120,11 @@ static void reach_needs_tokens_and_tls(void **state) {
 
 static void roles_cover(void **state) {
     (void)state;
-    static const char covers[4][4] = {/* wanted: anyone, evaluate, viewer, operator */
-                                      {1, 0, 0, 0},
-                                      {1, 1, 0, 0},
-                                      {1, 0, 1, 0},
-                                      {1, 1, 1, 1}};
-    for (int has = 0; has < 4; has++) {
-        for (int wanted = 0; wanted < 4; wanted++)
+    /* wanted: anyone, evaluate, edge, viewer, operator */
+    static const char covers[5][5] = {
+        {1, 0, 0, 0, 0}, {1, 1, 0, 0, 0}, {1, 0, 1, 0, 0}, {1, 0, 0, 1, 0}, {1, 1, 1, 1, 1}};
+    for (int has = 0; has < 5; has++) {
+        for (int wanted = 0; wanted < 5; wanted++)
             assert_int_equal(http_role_covers((enum http_role)has, (enum http_role)wanted),
                              covers[has][wanted]);
     }
@@ -137,8 +135,9 @@ static struct http_hub hub;
 static void the_ring_replays(void **state) {
     (void)state;
     _cleanup_(buf_release) struct buf out = {.max = 1 << 22};
+    const struct http_lost lost = {"gone", "{\"a\":1}"};
     http_hub_init(&hub, 0xab);
-    uint64_t place = http_hub_join(&hub, 1, (struct span){0}, &out);
+    uint64_t place = http_hub_join(&hub, 1, (struct span){0}, &lost, &out);
     assert_int_equal(out.len, 0);
     assert_true(http_hub_add(&hub, 1, "one", SPAN_LIT("a\nb\r\nc\r")));
     assert_true(http_hub_add(&hub, 0, "other", SPAN_LIT("x")));
@@ -151,16 +150,16 @@ static void the_ring_replays(void **state) {
                         "id: ab-1\nevent: one\ndata: a\ndata: b\ndata: c\ndata: \n\n"
                         "id: ab-2\nevent: two\ndata: \n\n");
     buf_clear(&out);
-    place = http_hub_join(&hub, 1, SPAN_LIT("ab-1"), &out);
+    place = http_hub_join(&hub, 1, SPAN_LIT("ab-1"), &lost, &out);
     assert_int_equal(place, 2);
     assert_int_equal(http_hub_read(&hub, 1, &place, 0, &out), HTTP_HUB_ALL);
     assert_string_equal(buf_text(&out), "id: ab-2\nevent: two\ndata: \n\n");
-    static const char *const lost[] = {"ab-",  "aa-1", "ab-3",
-                                       "ab-x", "",     "ab-99999999999999999999"};
-    for (size_t i = 0; i < sizeof lost / sizeof *lost; i++) {
+    static const char *const unknown[] = {"ab-",  "aa-1", "ab-3",
+                                          "ab-x", "",     "ab-99999999999999999999"};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         buf_clear(&out);
-        assert_int_equal(http_hub_join(&hub, 1, span_of(lost[i]), &out), 3);
-        assert_string_equal(buf_text(&out), "id: ab-2\nevent: reset\ndata: {}\n\n");
+        assert_int_equal(http_hub_join(&hub, 1, span_of(unknown[i]), &lost, &out), 3);
+        assert_string_equal(buf_text(&out), "id: ab-2\nevent: gone\ndata: {\"a\":1}\n\n");
     }
     http_hub_release(&hub);
 }

@@ -191,6 +191,32 @@ static void strings_are_decoded(void **state) {
     assert_false(json_string(&d, json_root(&d), space, sizeof space, &s));
 }
 
+static void copies_are_bounded(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *copy; /* NULL: refused */
+    } t[] = {{"\"\"", ""},
+             {"\"abc\"", "abc"},
+             {"\"abcd\"", NULL},
+             {"\"\\n\\tc\"", "\n\tc"},
+             {"\"\\n\\tcd\"", NULL},
+             {"\"a\\u0000\"", NULL},
+             {"5", NULL},
+             {"null", NULL}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct json_doc d;
+        struct err err;
+        char to[5] = {'#', '#', '#', '#', '!'};
+        assert_int_equal(parse(&d, t[i].text, &err), 0);
+        assert_int_equal(json_copy(&d, json_root(&d), to, 4), t[i].copy != NULL);
+        if (t[i].copy)
+            assert_string_equal(to, t[i].copy);
+        assert_int_equal(to[4], '!');
+    }
+    assert_false(json_copy(NULL, NULL, NULL, 4));
+}
+
 static void numbers_are_exact_or_nothing(void **state) {
     (void)state;
     static const struct {
@@ -233,6 +259,7 @@ int main(void) {
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(members_are_found_and_walked),
         cmocka_unit_test(strings_are_decoded),
+        cmocka_unit_test(copies_are_bounded),
         cmocka_unit_test(numbers_are_exact_or_nothing),
     };
     return cmocka_run_group_tests_name("json_read", tests, NULL, NULL);

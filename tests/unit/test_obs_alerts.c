@@ -275,8 +275,8 @@ static void counters_are_growth_a_second(void **state) {
 }
 
 static void parts(struct scene *s, double different, double compared) {
-    obs_sample(s->page, METRIC_VERIFICATION_DIFFERENT, different, "shop");
-    obs_sample(s->page, METRIC_VERIFICATION_COMPARED, compared, "shop");
+    obs_sample(s->page, METRIC_DIVERGENT, different, "shop", "", "/api");
+    obs_sample(s->page, METRIC_COMPARED, compared, "shop", "", "/api");
     tick(s, 5 * S);
 }
 
@@ -303,6 +303,18 @@ static void rates_need_samples_and_certainty(void **state) {
     for (int i = 0; i < 3; i++)
         parts(&s, 100, 5100);
     assert_int_equal(s.resolved, 1); /* nothing in the whole window */
+    end(&s);
+}
+
+static void a_rule_of_one_module_sees_no_other(void **state) {
+    (void)state;
+    struct obs_alert_spec from = spec("divergence_rate", 1);
+    from.unit = OBS_UNIT_PERCENT;
+    from.module = "other";
+    struct scene s = begin(rule(from));
+    parts(&s, 0, 0);
+    parts(&s, 500, 1000);
+    assert_int_equal(obs_alerts_count(s.alerts), 0);
     end(&s);
 }
 
@@ -457,6 +469,7 @@ int main(void) {
         cmocka_unit_test(a_window_is_the_mean),
         cmocka_unit_test(counters_are_growth_a_second),
         cmocka_unit_test(rates_need_samples_and_certainty),
+        cmocka_unit_test(a_rule_of_one_module_sees_no_other),
         cmocka_unit_test(error_rate_is_of_all_attempts),
         cmocka_unit_test(rates_sum_over_other_labels),
         cmocka_unit_test(histograms_are_their_p99),

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-static const char *const allowed_labels[] = {"module", "collection", "operation",
-                                             "route",  "side",       "reason"};
+static const char *const allowed_labels[] = {"module", "collection", "operation", "route",
+                                             "side",   "reason",     "edge"};
 
 static bool is_allowed(enum obs_metric metric, const char *label) {
     if (metric == METRIC_BUILD_INFO)

@@ -1,4 +1,5 @@
 /* Statistics by the minute: merged, summed, expired; once each, through retries and kill -9. */
+#include "admin/answered.h"
 #include "base/mem.h"
 #include "obs/histogram.h"
 #include "state/statement.h"
@@ -173,6 +174,53 @@ static int keep_p50(void *context, const struct state_rollup *r, struct err *err
 }
 
 /* The median over two minutes is that of all samples, not of two medians. */
+static void lately_is_from_a_minute_on(void **state) {
+    struct place *p = *state;
+    obs_histogram_add_many(p->histogram, 500, 3);
+    struct state_rollup rows[] = {row(p, "/a", 99, 10), row(p, "/a", 100, 30),
+                                  row(p, "/a", 101, 7)};
+    struct told t = {0};
+    ok(p, state_rollups_recent(p->state, 100, tell, &t, &p->err));
+    assert_string_equal(t.text, "");
+    ok(p, state_rollups_write(p->state, "one", 1, rows, 3, &p->err));
+    ok(p, state_rollups_recent(p->state, 100, tell, &t, &p->err));
+    assert_string_equal(t.text, "shop/http//a/mongodb 100: 30 3 1 3\n"
+                                "shop/http//a/mongodb 101: 7 0 1 3\n");
+    t = (struct told){.stop_after = 1};
+    assert_int_equal(state_rollups_recent(p->state, 100, tell, &t, &p->err), ERR_NO);
+    assert_int_equal(t.rows, 1);
+    ok(p, state_rollups_write(p->state, "one", 2, rows, 1, &p->err)); /* the lock is free */
+}
+
+/* A rescued read was answered by SQL, where it is counted; other kinds are nobody's reads. */
+static void who_answered_is_summed(void **state) {
+    struct place *p = *state;
+    struct answered a;
+    obs_histogram_add_many(p->histogram, 500, 10);
+    struct state_rollup rows[4];
+    const char *const kinds[] = {"route", "route", "operation", "shadow"};
+    const char *const sides[] = {"sql", "mongodb", "mongodb", "mongodb"};
+    for (int i = 0; i < 4; i++) {
+        rows[i] = row(p, i == 2 ? "find" : "/a", 100 - i % 2, 99);
+        rows[i].key.kind = kinds[i];
+        rows[i].key.side = sides[i];
+    }
+    rows[1].rescued = 4;
+    ok(p, state_rollups_write(p->state, "one", 1, rows, 4, &p->err));
+    ok(p, answered_take(p->state, INT64_C(100) * 60000000, &a, &p->err));
+    assert_int_equal(a.count, 2);
+    const struct answered_row all = answered_sum(&a, "shop", NULL, NULL);
+    assert_true(all.sql == 10 && all.mongodb == 16 && all.rescued == 4);
+    const struct answered_row route = answered_sum(&a, "shop", "route", "/a");
+    assert_true(route.sql == 10 && route.mongodb == 6 && route.rescued == 4);
+    const struct answered_row none = answered_sum(&a, "other", NULL, NULL);
+    assert_true(none.sql == 0 && none.mongodb == 0);
+    answered_release(&a);
+    ok(p, answered_take(p->state, INT64_C(106) * 60000000, &a, &p->err));
+    assert_int_equal(a.count, 0);
+    answered_release(&a);
+}
+
 static void percentiles_of_sums_are_right(void **state) {
     struct place *p = *state;
     double p50 = 0;
@@ -296,6 +344,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_batch_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_is_whole_or_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(ranges_are_summed, setup, teardown),
+        cmocka_unit_test_setup_teardown(lately_is_from_a_minute_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_answered_is_summed, setup, teardown),
         cmocka_unit_test_setup_teardown(percentiles_of_sums_are_right, setup, teardown),
         cmocka_unit_test_setup_teardown(old_minutes_are_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_at_random_it_counts_once, setup, teardown),

@@ -99,6 +99,31 @@ static void test_versions(void **given) {
     free(list);
 }
 
+static void test_last_of_a_subject(void **given) {
+    struct fixture *f = *given;
+    struct state_audit last = {0};
+    bool found = true;
+    assert_int_equal(state_audit_last(f->s, "routing", "shop", &last, &found, &f->err), 0);
+    assert_false(found);
+    const char *const subjects[] = {"shop", "shop", "other"}, *const why[] = {"one", "two",
+                                                                              "three"};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(state_audit_add(f->s,
+                                         &(struct state_audit_line){.who = "me",
+                                                                    .role = "operator",
+                                                                    .action = "routing",
+                                                                    .subject = subjects[i],
+                                                                    .why = why[i]},
+                                         &f->err),
+                         0);
+    assert_int_equal(state_audit_last(f->s, "routing", "shop", &last, &found, &f->err), 0);
+    assert_true(found);
+    assert_string_equal(last.why, "two");
+    state_audit_clear(&last);
+    assert_int_equal(state_audit_last(f->s, "flag", "shop", &last, &found, &f->err), 0);
+    assert_false(found);
+}
+
 static size_t audit_count(struct fixture *f) {
     struct state_audit *list = NULL;
     size_t count = 0;
@@ -225,6 +250,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_change_and_line_are_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reason_is_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_audit_pages_and_is_only_added_to, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_of_a_subject, setup, teardown),
         cmocka_unit_test_setup_teardown(test_since_when, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_after_a_change, setup, teardown),
     };

@@ -1,5 +1,6 @@
 """The admin API of a `banyan serve` under test, as an HTTP client sees it."""
 import contextlib
+import functools
 import http.client
 import json
 import pathlib
@@ -12,6 +13,7 @@ from .process import free_port, wait_until
 _OPENAPI = pathlib.Path(__file__).resolve().parents[3] / "docs/openapi.yaml"
 
 
+@functools.cache  # a second of work
 def openapi():
     return yaml.safe_load(_OPENAPI.read_text())
 

@@ -2,17 +2,38 @@
 import contextlib
 import http.client
 import http.server
+import json
 import os
 import pathlib
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
+import yaml
 
 from .api import listen_anywhere, serving
+from .banyan import binary
 from .process import free_port, wait_until
+
+
+MODULE = binary().parents[2] / "gateway/ngx_http_banyan_module.so"
+
+
+def _nginx(folder):
+    """nginx; for a module that was built with ASan, one that is started with ASan's runtime and
+    writes what it finds into `folder`/asan.PID."""
+    if b"libasan.so" not in MODULE.read_bytes():
+        return "/usr/sbin/nginx"
+    runtime = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    script = folder / "nginx-asan"
+    script.write_text(
+        f'#!/bin/sh\nLD_PRELOAD={runtime} ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path={folder}/asan '
+        f'UBSAN_OPTIONS=print_stacktrace=1:log_path={folder}/asan exec /usr/sbin/nginx "$@"\n')
+    script.chmod(0o755)
+    return str(script)
 
 
 class Arrival:
@@ -24,11 +45,12 @@ class Arrival:
 
 class Service:
     """An HTTP service that counts what arrives. `answer(arrival)` gives (status, headers, body), or
-    None to hang up without a word; `delay` seconds come first."""
+    None to hang up without a word; `delay` seconds come first. What the parallel run asks is in
+    `shadows`, not in `arrivals`."""
 
     def __init__(self, name):
         self.name, self.port = name, free_port()
-        self.arrivals, self.answer, self.delay = [], self.usual, 0
+        self.arrivals, self.shadows, self.answer, self.delay = [], [], self.usual, 0
         self._server = None
         self.start()
 
@@ -84,7 +106,7 @@ class Service:
         if "chunked" in (handler.headers.get("Transfer-Encoding") or ""):
             body = b"".join(iter(lambda: self._chunk(handler.rfile), b""))
         arrival = Arrival(handler.command, handler.path, handler.headers, body)
-        self.arrivals.append(arrival)
+        (self.shadows if "X-Banyan-Shadow" in arrival.headers else self.arrivals).append(arrival)
         time.sleep(self.delay)
         answer = self.answer(arrival)
         if answer is None:
@@ -129,7 +151,16 @@ class Gateway:
 
     def __init__(self, program, port, sql, mongodb):
         self.program, self.port, self.sql, self.mongodb = program, port, sql, mongodb
-        self.api = None
+        self.nginx, self.api, self.config = _nginx(program.folder), None, None
+
+    def start_nginx(self):
+        """As somebody else would: without a daemon."""
+        subprocess.run([self.nginx, "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"],
+                       check=True)
+
+    def check_reports(self):
+        found = [f.read_text(errors="replace") for f in self.program.folder.glob("asan.*")]
+        assert not found, found[0]
 
     @property
     def folder(self):
@@ -190,6 +221,13 @@ features:
 """
 
 
+def change_config(gate, change):
+    """change(config) changes what it likes in banyan.yml."""
+    config = yaml.safe_load(gate.program.config.read_text())
+    change(config)
+    gate.program.config.write_text(json.dumps(config))
+
+
 @pytest.fixture
 def gateway(pg, mongo, mongo_server, banyan):
     """gateway(route={...}, gateway={...}, module={...}, flags=...): configuration and services; the
@@ -199,30 +237,35 @@ def gateway(pg, mongo, mongo_server, banyan):
     def make(route=None, gateway=None, module=None, flags=FLAGS, routes=(), **more):
         pg.execute("CREATE TABLE IF NOT EXISTS products (id int PRIMARY KEY, name text)")
         sql, mongodb, port = Service("sql"), Service("mongodb"), free_port()
-        module_so = pathlib.Path(os.environ["BANYAN_BIN"]).parents[2] / "gateway/ngx_http_banyan_module.so"
         first = {
             "prefix": "/api/products",
             "sql": {"url": f"http://127.0.0.1:{sql.port}", "service": "product-service-sql"},
             "mongodb": {"url": f"http://127.0.0.1:{mongodb.port}", "service": "product-service-mongo"},
             "user": "$http_x_user_id", "tenant": "$http_x_tenant_id"} | (route or {})
-        program = banyan({
+        config = {
             "source": {"uri": pg.uri}, "target": {"uri": mongo_server.uri(), "database": mongo.name},
             "listen": listen_anywhere(), "flags": "feature-flags.yml",
             "gateway": {"listen": f"127.0.0.1:{port}", "trusted": ["127.0.0.1"], "workers": "2",
-                        "module": str(module_so)} | (gateway or {}),
+                        "module": str(MODULE)} | (gateway or {}),
             "modules": {"catalogue": {
                 "flag": "products_mongodb", "reads": "flag",
                 "collections": {"products": {"table": "products"}},
-                "routes": [first, *(first | each for each in routes)]} | (module or {})}} | more)
+                "routes": [first, *(first | each for each in routes)]} | (module or {})}} | more
+        program = banyan(config)
         (program.folder / "feature-flags.yml").write_text(flags)
-        made.append(Gateway(program, port, sql, mongodb))
-        return made[-1]
+        gate = Gateway(program, port, sql, mongodb)
+        config["gateway"].setdefault("program", gate.nginx)
+        change_config(gate, lambda written: written["gateway"].setdefault("program", gate.nginx))
+        gate.config = config
+        made.append(gate)
+        return gate
 
     yield make
     for each in made:
         each.end_nginx()
         each.sql.stop()
         each.mongodb.stop()
+        each.check_reports()
 
 
 @contextlib.contextmanager

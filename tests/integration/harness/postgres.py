@@ -12,6 +12,8 @@ from psycopg import sql
 
 from .process import HarnessError, children, end_group, free_port, start, tail, wait_until
 
+_ROOT = pathlib.Path(__file__).resolve().parents[3]
+
 # PostgreSQL refuses to run as root; Debian's package brings this user.
 _USER = "postgres"
 
@@ -27,6 +29,14 @@ def binaries():
     return found[-1].parent
 
 
+def binaries_of(version):
+    """The same of a version that Debian does not bring: 12, 14, 16, 17."""
+    folder = _ROOT / f".cache/postgres/{version}/bin"
+    if not (folder / "initdb").exists():
+        raise HarnessError(f"no PostgreSQL {version} in {folder}: run tools/deps.sh")
+    return folder
+
+
 class Postgres:
     """A cluster in `folder`, which is made by this class and removed by remove().
 
@@ -34,10 +44,11 @@ class Postgres:
     what we test. auth: "trust", "scram-sha-256" or any method of pg_hba.conf. tls: a
     certificates.Server; then only TLS connections are let in, with client certificates if
     tls.client_certificates asks for them. outlives: it runs on when this process has ended.
+    version: None is Debian's; else see binaries_of.
     """
 
     def __init__(self, folder, *, options=None, auth="trust", password=None, tls=None,
-                 user="postgres", outlives=False):
+                 user="postgres", outlives=False, version=None):
         self.folder = pathlib.Path(folder)
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
@@ -45,6 +56,7 @@ class Postgres:
         self.user, self.password, self.auth, self.tls = user, password, auth, tls
         self.process = None
         self._death_signal = None if outlives else "QUIT"
+        self._bin = self._copy_binaries(version) if version else binaries()
         self._options = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
@@ -62,6 +74,13 @@ class Postgres:
         }
         self._initdb()
 
+    def _copy_binaries(self, version):
+        """To where the user postgres may enter: the project's own folder need not be."""
+        self.folder.mkdir(parents=True)
+        place = self.folder / "program"
+        shutil.copytree(binaries_of(version).parent, place, symlinks=True)
+        return place / "bin"
+
     def _as_user(self, *command):
         guard = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--init-groups", "--"]
         full = [*(guard if os.geteuid() == 0 else []), *map(str, command)]
@@ -71,10 +90,10 @@ class Postgres:
         return done.stdout
 
     def _initdb(self):
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
             shutil.chown(self.folder, _USER, _USER)
-        command = [binaries() / "initdb", "-D", self.data, "-U", self.user, "-E", "UTF8",
+        command = [self._bin / "initdb", "-D", self.data, "-U", self.user, "-E", "UTF8",
                    "--locale=C.UTF-8", "--no-sync", "-A", self.auth]
         if self.password:
             secret = self.folder / "password"
@@ -105,7 +124,7 @@ class Postgres:
         """`more`: options for this time."""
         arguments = [f"-c{name}={value}" for name, value in (self._options | more).items()]
         with open(self.log, "ab") as log:
-            self.process = start([binaries() / "postgres", "-D", self.data, *arguments],
+            self.process = start([self._bin / "postgres", "-D", self.data, *arguments],
                                  user=_USER, death_signal=self._death_signal, cwd="/", stdout=log, stderr=log)
         if wait:
             wait_until(self._answers, 60, "PostgreSQL answers")
@@ -164,13 +183,17 @@ class Postgres:
         shutil.rmtree(self.data)
         subprocess.run(["cp", "-a", place, self.data], check=True)
 
-    def promote(self, **options):
-        """A new timeline, as a standby takes over. The server must be stopped; it runs then."""
+    def standby(self, **options):
+        """In recovery until it is promoted. The server must be stopped; it runs then."""
         signal_file = self.data / "standby.signal"
         signal_file.touch()
         if os.geteuid() == 0:
             shutil.chown(signal_file, _USER, _USER)
         self.start(**options)
+
+    def promote(self, **options):
+        """A new timeline, as a standby takes over. The server must be stopped; it runs then."""
+        self.standby(**options)
         self.execute("SELECT pg_promote()")
 
     def remove(self):
@@ -226,7 +249,7 @@ class Postgres:
 
     @property
     def version(self):
-        text = subprocess.run([binaries() / "postgres", "--version"], check=True,
+        text = subprocess.run([self._bin / "postgres", "--version"], check=True,
                               capture_output=True, text=True).stdout
         return int(re.search(r"\) (\d+)", text)[1])
 

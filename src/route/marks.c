@@ -1,0 +1,84 @@
+#include "route/marks.h"
+
+static struct mark *find(struct marks_bucket *b, uint64_t key) {
+    for (size_t i = 0; i < MARKS_WAYS; i++)
+        if (b->marks[i].key == key)
+            return &b->marks[i];
+    return NULL;
+}
+
+/* Free ones first, then the oldest stamp, and what is under way last. */
+static bool goes_before(const struct mark *a, const struct mark *b) {
+    if (!a->key != !b->key)
+        return !a->key;
+    if (!a->under_way != !b->under_way)
+        return !a->under_way;
+    return a->under_way ? a->begun_us < b->begun_us : a->stamp_us < b->stamp_us;
+}
+
+static struct mark *make_room(struct marks_bucket *b, int64_t now_us, int64_t wait_us) {
+    struct mark *m = &b->marks[0];
+    for (size_t i = 1; i < MARKS_WAYS; i++)
+        if (goes_before(&b->marks[i], m))
+            m = &b->marks[i];
+    int64_t floor = m->under_way ? now_us + wait_us : m->stamp_us;
+    if (m->key && floor > b->floor_us)
+        b->floor_us = floor;
+    *m = (struct mark){0};
+    return m;
+}
+
+static struct mark *find_or_make(struct marks_bucket *b, uint64_t key, int64_t now_us,
+                                 int64_t wait_us) {
+    struct mark *m = find(b, key);
+    if (!m)
+        m = make_room(b, now_us, wait_us);
+    m->key = key;
+    return m;
+}
+
+void marks_begin(struct marks_bucket *b, uint64_t key, int64_t now_us, int64_t wait_us) {
+    struct mark *m = find_or_make(b, key, now_us, wait_us);
+    m->begun_us = now_us;
+    m->under_way++;
+}
+
+void marks_end(struct marks_bucket *b, uint64_t key, int64_t stamp_us) {
+    struct mark *m = find_or_make(b, key, stamp_us, 0);
+    if (m->under_way)
+        m->under_way--;
+    if (stamp_us > m->stamp_us)
+        m->stamp_us = stamp_us;
+}
+
+enum marked marks_find(const struct marks_bucket *b, uint64_t key, int64_t now_us,
+                       int64_t *ret_stamp_us) {
+    int64_t stamp = b->floor_us;
+    for (size_t i = 0; i < MARKS_WAYS; i++) {
+        const struct mark *m = &b->marks[i];
+        if (m->key != key)
+            continue;
+        if (m->under_way && now_us - m->begun_us < MARKS_UNDER_WAY_US)
+            return MARKED_UNDER_WAY;
+        /* One that never heard of its end may have ended late. */
+        int64_t own = m->under_way ? m->begun_us + MARKS_UNDER_WAY_US : m->stamp_us;
+        stamp = own > stamp ? own : stamp;
+    }
+    if (stamp == 0)
+        return MARKED_NOT;
+    *ret_stamp_us = stamp;
+    return MARKED_UNTIL_APPLIED;
+}
+
+bool marks_forget(struct marks_bucket *b, uint64_t key, int64_t stamp_us) {
+    struct mark *m = find(b, key);
+    bool found = false;
+    if (b->floor_us && b->floor_us <= stamp_us) {
+        b->floor_us = 0;
+        found = true;
+    }
+    if (!m || m->stamp_us > stamp_us)
+        return found;
+    *m = (struct mark){0};
+    return true;
+}

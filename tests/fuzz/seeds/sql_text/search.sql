@@ -1,0 +1,1 @@
+SELECT id, name FROM products WHERE name ILIKE '%' || :a|like || '%' AND id = :b::bigint ORDER BY id

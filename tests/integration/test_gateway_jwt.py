@@ -1,0 +1,136 @@
+"""Who asks, by a signed token: through nginx, with tokens as identity providers make them."""
+import base64
+import hashlib
+import hmac
+import json
+import subprocess
+import time
+
+import pytest
+
+from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
+
+SECRET = "0123456789abcdef0123456789abcdef"
+FLAGS = """
+features:
+  - name: products_mongodb
+    enabled: true
+    rollout_percentage: 0
+    enabled_for_users: [u1]
+    enabled_for_tenants: [acme]
+    conditions:
+      - {type: user_attribute, attribute: level, operator: ">", value: 5}
+      - {type: user_attribute, attribute: staff, operator: "=", value: true}
+"""
+
+
+def _base64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _openssl(*command, stdin=None):
+    return subprocess.run(["openssl", *map(str, command)], input=stdin, capture_output=True, check=True).stdout
+
+
+class Key:
+    """A key of an identity provider, of one algorithm."""
+
+    def __init__(self, folder, algorithm):
+        self.algorithm, self._private = algorithm, folder / f"{algorithm}.pem"
+        kind = {"RS256": ("RSA", "rsa_keygen_bits:2048"), "ES256": ("EC", "ec_paramgen_curve:P-256")}.get(algorithm)
+        self.public = SECRET
+        if kind:
+            _openssl("genpkey", "-algorithm", kind[0], "-pkeyopt", kind[1], "-out", self._private)
+            self.public = _openssl("pkey", "-in", self._private, "-pubout").decode()
+
+    def _sign(self, text):
+        if self.algorithm == "HS256":
+            return hmac.new(SECRET.encode(), text, hashlib.sha256).digest()
+        signature = _openssl("dgst", "-sha256", "-sign", self._private, stdin=text)
+        return _raw(signature) if self.algorithm == "ES256" else signature
+
+    def token(self, algorithm=None, **claims):
+        header = {"alg": algorithm or self.algorithm, "typ": "JWT"}
+        text = b".".join(_base64(json.dumps(part).encode()) for part in (header, claims))
+        return (b"Bearer " + text + b"." + _base64(self._sign(text))).decode()
+
+
+def _raw(der):
+    """The two numbers of an ECDSA signature, 32 bytes each."""
+    numbers, rest = [], der[2:]
+    for _ in range(2):
+        length = rest[1]
+        numbers.append(int.from_bytes(rest[2:2 + length], "big").to_bytes(32, "big"))
+        rest = rest[2 + length:]
+    return b"".join(numbers)
+
+
+@pytest.fixture(params=["HS256", "RS256", "ES256"])
+def key(request, tmp_path):
+    return Key(tmp_path, request.param)
+
+
+def _route(key):
+    claim = {name: {"jwt": name, "key": key.public} for name in ("sub", "org", "level", "staff")}
+    return {"user": claim["sub"], "tenant": claim["org"], "attributes": {"user": {"level": claim["level"], "staff": claim["staff"]}}}
+
+
+def test_claims_say_who_asks(gateway, key):  # noqa: F811
+    gate = gateway(route=_route(key), flags=FLAGS)
+    with running(gate):
+        def source(**claims):
+            return gate.get(Authorization=key.token(**claims)).source
+
+        assert source(sub="u1") == "mongodb" and source(sub="u2") == "sql"
+        assert source(sub="u2", org="acme") == "mongodb"
+        assert source(sub="u2", level=6, staff=True) == "mongodb"
+        assert source(sub="u2", level=5, staff=True) == "sql"
+        assert source(sub="u2", level="6", staff=True) == "sql", "text is no number"
+        assert source(sub="u2", level=6, staff="true") == "sql", "text is no boolean"
+        assert source(sub="u1", exp=time.time() + 30) == "mongodb"
+        assert source(sub="u1", exp=time.time() - 120) == "sql"
+        assert source(sub="u1", nbf=time.time() + 120) == "sql"
+        assert gate.get().source == "sql"
+        sent = gate.mongodb.arrivals[-1].headers["Authorization"]
+        assert sent.startswith("Bearer "), "the service sees the token"
+
+
+def test_what_is_not_signed_says_nothing(gateway, key, tmp_path):  # noqa: F811
+    gate = gateway(route=_route(key), flags=FLAGS)
+    (tmp_path / "other").mkdir()
+    other = Key(tmp_path / "other", key.algorithm) if key.algorithm != "HS256" else None
+    with running(gate):
+        good = key.token(sub="u1")
+        assert gate.get(Authorization=good).source == "mongodb"
+        tampered = good[:-3] + ("AAA" if good[-3:] != "AAA" else "BBB")
+        header, payload, _ = good.split(".")
+        none = "Bearer " + _base64(b'{"alg":"none"}').decode() + "." + payload + "."
+        confused = f"{_base64(json.dumps({'alg': 'HS256'}).encode()).decode()}.{payload}"
+        forged = hmac.new(key.public.encode() if other else b"x" * 32, confused.encode(), hashlib.sha256).digest()
+        for bad in (tampered, none, header, f"Bearer {confused}.{_base64(forged).decode()}", "Bearer x", "Basic dTE6eA==", "Bearer " + "x" * 9000,
+                    *([other.token(sub="u1")] if other else [])):
+            assert gate.get(Authorization=bad).source == "sql", bad
+        assert gate.raw(f"GET /api/products HTTP/1.1\r\nHost: x\r\nAuthorization: {good}\r\nAuthorization: {good}\r\n"
+                        "Connection: close\r\n\r\n").startswith(b"HTTP/1.1 400"), "two headers have two readings"
+
+
+def test_the_key_stands_nowhere_else(gateway, tmp_path):  # noqa: F811
+    key = Key(tmp_path, "HS256")
+    gate = gateway(route=_route(key), flags=FLAGS)
+    with running(gate):
+        assert gate.get(Authorization=key.token(sub="u1")).source == "mongodb"
+        files = list(gate.folder.glob("jwt-*.key"))
+        assert len(files) == 1 and files[0].read_text() == SECRET and files[0].stat().st_mode & 0o777 == 0o600
+        assert SECRET not in (gate.folder / "nginx.conf").read_text()
+        shown = gate.program.run("config", "show").expect(0)
+        assert SECRET not in shown.out + shown.err
+
+
+@pytest.mark.parametrize("public, words", [
+    ("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n", "no public key in PEM"),
+    ("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n", "no public key in PEM"),
+])
+def test_a_key_that_is_none_is_refused_with_its_place(gateway, public, words):  # noqa: F811
+    gate = gateway(route={"user": {"jwt": "sub", "key": public}})
+    refused = gate.program.run("serve").expect(2)
+    assert words in refused.err and "banyan.yml:" in refused.err and "claim 'sub'" in refused.err
