@@ -3,8 +3,6 @@
 /* There is only one of the two. */
 static void walk_single(struct walk *w, const struct pair *p) {
     const struct compare_value *one = p->sql ? p->sql : p->mongodb;
-    if (!walk_steps(w, 1))
-        return;
     if (p->effect.ignore)
         walk_explain(w, COMPARE_BY_IGNORED);
     else if (one->type == COMPARE_NULL &&
@@ -16,11 +14,19 @@ static void walk_single(struct walk *w, const struct pair *p) {
         walk_report(w, p, p->sql ? COMPARE_MISSING : COMPARE_EXTRA);
 }
 
+/* The common case. Nothing that could be said of the two makes them differ. */
+static bool is_same_member(const struct walk *w, const struct compare_value *a,
+                           const struct compare_value *b) {
+    return a && b && scalar_is_identical(a, b) &&
+           (w->rules->mode != COMPARE_REFERENCE || span_eq(a->name, b->name));
+}
+
 /* A member of both; `a` or `b` may be NULL. */
 static void walk_member(struct walk *w, const struct pair *p, const struct compare_value *a,
                         const struct compare_value *b) {
     struct pair m;
-    if (walk_is_over(w) || !walk_down(w, p, a, b, &m))
+    if (walk_is_over(w) || !walk_steps(w, 1) || is_same_member(w, a, b) ||
+        !walk_down(w, p, a, b, &m))
         return;
     const struct place place = {.up = p->place, .kind = PLACE_NAME, .name = a ? a->name : b->name};
     m.place = &place;

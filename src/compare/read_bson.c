@@ -110,15 +110,14 @@ static bool take_bytes(struct reader *r, size_t len, struct span *ret) {
     return p;
 }
 
-/* NULL: there is none. By value: in registers, where the hash wants it at once. */
-static struct span take_name(struct reader *r) {
-    const char *from = r->p, *zero = memchr(from, 0, (size_t)(r->end - from));
-    if (!zero) {
+/* NULL: there is none. */
+static struct span take_name(struct reader *r, uint32_t *ret_hash) {
+    struct span name = compare_name(r->p, r->end, ret_hash);
+    if (name.ptr)
+        r->p += name.len + 1;
+    else
         (void)damaged(r);
-        return (struct span){0};
-    }
-    r->p = zero + 1;
-    return span_make(from, (size_t)(zero - from));
+    return name;
 }
 
 /* A length that counts the zero behind the text. */
@@ -160,6 +159,7 @@ static bool take_decimal(struct reader *r, struct compare_value *v) {
 static bool take_other(struct reader *r, enum bson type, struct compare_value *v) {
     const char *from = r->p;
     struct span ignored;
+    uint32_t hash;
     int32_t len;
     bool ok = true;
     v->type = COMPARE_OTHER;
@@ -173,8 +173,8 @@ static bool take_other(struct reader *r, enum bson type, struct compare_value *v
         ok = take(r, 8);
         break;
     case BSON_REGEX:
-        ok = take_name(r).ptr; /* the pattern, the options */
-        ok = ok && take_name(r).ptr;
+        ok = take_name(r, &hash).ptr; /* the pattern, the options */
+        ok = ok && take_name(r, &hash).ptr;
         break;
     case BSON_DB_POINTER:
         ok = take_string(r, &ignored) && take(r, 12);
@@ -285,13 +285,14 @@ static void read_levels(struct reader *r, struct level *levels) {
         struct compare_value *v = add(r);
         if (!v)
             return;
-        const struct span name = take_name(r);
+        uint32_t hash;
+        const struct span name = take_name(r, &hash);
         if (!name.ptr)
             return;
         r->items[l->at].count++;
         if (r->items[l->at].type == COMPARE_OBJECT) {
             v->name = name;
-            v->hash = compare_hash(name);
+            v->hash = hash;
         }
         if (type != BSON_OBJECT && type != BSON_ARRAY) {
             if (!take_scalar(r, type, v))

@@ -4,6 +4,13 @@
 
 #include "compare/pattern.h"
 
+/* Without parts, and alike in all. */
+static inline bool scalar_is_identical(const struct compare_value *a,
+                                       const struct compare_value *b) {
+    return a->type == b->type && a->size == 1 && b->size == 1 && a->number == b->number &&
+           memcmp(&a->real, &b->real, sizeof a->real) == 0 && span_eq(a->text, b->text);
+}
+
 enum verdict { VERDICT_SAME, VERDICT_EXPLAINED, VERDICT_MISMATCH, VERDICT_TYPE };
 
 /* *ret_rule: of VERDICT_EXPLAINED. */

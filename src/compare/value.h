@@ -72,5 +72,8 @@ int compare_read_json(struct span json, struct arena *arena, struct compare_tree
 
 /* One for names that differ only in underscores and case. Fast; never stored. */
 uint32_t compare_hash(struct span name);
+/* The name that begins at `from` and ends before a zero, and its hash, in one pass; ptr NULL: there
+ * is no zero before `end`. */
+struct span compare_name(const char *from, const char *end, uint32_t *ret_hash);
 
 #endif

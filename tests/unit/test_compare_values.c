@@ -3,6 +3,7 @@
 #include "compare_try.h"
 
 #include "compare/decimal.h"
+#include "compare/value.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -463,6 +464,37 @@ static void masked_values(void **state) {
     assert_non_null(strstr(buf_text(&b), "{\"masked\":\"array\",\"length\":3,\"hash\":\""));
 }
 
+/* The name at the end of a buffer, so that a sanitizer sees what is read behind it. */
+static void check_name(size_t len, const char *letters) {
+    char *bytes = malloc(len + 1);
+    uint32_t hash = 1;
+    for (size_t i = 0; i < len; i++)
+        bytes[i] = letters[i % strlen(letters)];
+    bytes[len] = 0;
+    struct span name = compare_name(bytes, bytes + len + 1, &hash);
+    assert_ptr_equal(name.ptr, bytes);
+    assert_int_equal(name.len, len);
+    assert_int_equal(hash, compare_hash(name));
+    assert_null(compare_name(bytes, bytes + len, &hash).ptr); /* without the zero */
+    free(bytes);
+}
+
+static uint32_t hash_of(const char *name) {
+    return compare_hash(span_of(name));
+}
+
+static void names_of_bson(void **state) {
+    (void)state;
+    static const char *const letters[] = {"n", "abcDEfgh1", "_", "snake_case", "\xc3\xa9_", "\x01"};
+    for (size_t len = 0; len < 150; len++)
+        for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+            check_name(len, letters[i]);
+    assert_int_equal(hash_of("unit_price_net"), hash_of("unitPriceNet"));
+    assert_int_equal(hash_of("_id"), hash_of("ID"));
+    assert_int_not_equal(hash_of("unitPrice"), hash_of("unitPrico"));
+    assert_int_not_equal(hash_of("abcdefgh"), hash_of("abcdefg"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_exactly),
@@ -472,6 +504,7 @@ int main(void) {
         cmocka_unit_test(dates),
         cmocka_unit_test(uuids_and_bytes),
         cmocka_unit_test(decimals_as_text),
+        cmocka_unit_test(names_of_bson),
         cmocka_unit_test(damaged_bson),
         cmocka_unit_test(limits_of_readers),
         cmocka_unit_test(lists_of_documents),
