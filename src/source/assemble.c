@@ -4,6 +4,8 @@
 #include "base/spanmap.h"
 #include "source/readback.h"
 
+#include <xxhash.h>
+
 /* A group of roots grows until its rows fill this, and shrinks when they pass it. */
 #define GROUP_BYTES ((size_t)2 * 1024 * 1024)
 /* One of several roots that needs more is read again in smaller ones. */
@@ -35,6 +37,7 @@ struct assembler {
     struct span *values;
     struct spanmap groups;
     size_t group_roots;
+    bool versions; /* rows have one column more: who wrote them */
 };
 
 struct assembler *assembler_new(struct pg *pg, const struct plan_collection *c) {
@@ -45,7 +48,7 @@ struct assembler *assembler_new(struct pg *pg, const struct plan_collection *c) 
     for (size_t i = 0; i < c->node_count; i++)
         if (c->nodes[i]->column_count > widest)
             widest = c->nodes[i]->column_count;
-    a->values = mem_zalloc(widest + 1, sizeof *a->values);
+    a->values = mem_zalloc(widest + 2, sizeof *a->values); /* a group's number, a version */
     arena_init(&a->memory, ASSEMBLE_ROOT_MAX);
     buf_init(&a->sql, QUERY_MAX);
     buf_init(&a->document, ASSEMBLE_DOCUMENT_MAX);
@@ -79,15 +82,20 @@ static int too_large(struct err *err) {
 
 /* ---- rows of one level ---- */
 
+static size_t width_of(const struct assembler *a, const struct plan_node *node) {
+    return node->column_count + a->versions;
+}
+
 static struct row *copy_row(struct assembler *a, const struct plan_node *node,
                             const struct span *values) {
     struct row *row = arena_alloc(&a->memory, sizeof *row);
-    struct span *copies = arena_alloc(&a->memory, node->column_count * sizeof *copies);
+    size_t width = width_of(a, node);
+    struct span *copies = arena_alloc(&a->memory, width * sizeof *copies);
     const struct map_row **children =
         arena_alloc(&a->memory, (node->child_count + 1) * sizeof *children);
     if (!row || !copies || !children)
         return NULL;
-    for (size_t i = 0; i < node->column_count; i++) {
+    for (size_t i = 0; i < width; i++) {
         copies[i] = values[i].ptr ? arena_copy(&a->memory, values[i]) : (struct span){0};
         if (values[i].ptr && !copies[i].ptr)
             return NULL;
@@ -194,13 +202,13 @@ static int parse_group(struct span text, size_t count, size_t *ret, struct err *
 static int read_children(struct assembler *a, const struct plan_node *node, struct grouping *g,
                          struct rows *children, struct err *err) {
     buf_clear(&a->sql);
-    query_children(&a->sql, node, g->tuples, g->group_count);
+    query_children(&a->sql, node, g->tuples, g->group_count, a->versions);
     int rc = query_check(&a->sql, err);
     if (rc == 0)
         rc = pg_copy_start(a->pg, buf_text(&a->sql), err);
     if (rc < 0)
         return rc;
-    while ((rc = pg_copy_next(a->pg, a->values, node->column_count + 1, err)) > 0) {
+    while ((rc = pg_copy_next(a->pg, a->values, width_of(a, node) + 1, err)) > 0) {
         size_t group = 0;
         rc = parse_group(a->values[0], g->group_count, &group, err);
         struct row *row = rc == 0 ? copy_row(a, node, a->values + 1) : NULL;
@@ -252,6 +260,22 @@ static int fill_node(struct assembler *a, const struct plan_node *node, struct r
 
 /* ---- documents ---- */
 
+void assembler_versions(struct assembler *a, bool on) {
+    a->versions = on;
+}
+
+/* Of the row, all that is embedded in it, and those behind it. */
+static uint64_t version_of(const struct plan_node *node, const struct map_row *row,
+                           uint64_t so_far) {
+    for (; row; row = row->next) {
+        struct span xmin = row->values[node->column_count];
+        so_far = XXH3_64bits_withSeed(xmin.ptr, xmin.len, so_far);
+        for (size_t i = 0; i < node->child_count; i++)
+            so_far = version_of(node->children[i], row->children[i], so_far);
+    }
+    return so_far;
+}
+
 static int emit(struct assembler *a, const struct map_row *row, int64_t now_ms, assemble_fn fn,
                 void *context, struct err *err) {
     struct span key[PG_INDEX_COLUMNS_MAX];
@@ -265,6 +289,8 @@ static int emit(struct assembler *a, const struct map_row *row, int64_t now_ms, 
     if (rc < 0)
         return rc;
     out.identity = buf_span(&a->identity);
+    if (a->versions)
+        out.version = version_of(a->c->root, row, 0);
     if (map_document(a->c, out.identity, row, now_ms, &a->document, &failure) < 0)
         out.failure = &failure;
     else
@@ -308,7 +334,7 @@ static int read_roots(struct assembler *a, struct rows *roots, struct err *err) 
         rc = pg_copy_start(a->pg, buf_text(&a->sql), err);
     if (rc < 0)
         return rc;
-    while ((rc = pg_copy_next(a->pg, a->values, a->c->root->column_count, err)) > 0)
+    while ((rc = pg_copy_next(a->pg, a->values, width_of(a, a->c->root), err)) > 0)
         if (rows_add(a, roots, copy_row(a, a->c->root, a->values)) < 0) {
             pg_copy_abort(a->pg);
             return too_large(err);
@@ -354,7 +380,7 @@ int assemble_keys(struct assembler *a, const struct span *keys, size_t count, in
         struct rows roots;
         bool again;
         buf_clear(&a->sql);
-        query_keys(&a->sql, a->c, keys + at * a->c->id_count, n);
+        query_keys(&a->sql, a->c, keys + at * a->c->id_count, n, a->versions);
         int rc = assemble_group(a, &roots, &again, err);
         if (rc < 0)
             return rc;

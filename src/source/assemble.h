@@ -26,12 +26,17 @@ struct assembled {
     struct span document;
     const struct map_row *row;
     const struct err *failure; /* NULL: none */
+    uint64_t version;          /* another one: some row was written; 0: nobody asked */
 };
 typedef int (*assemble_fn)(void *context, const struct assembled *doc, struct err *err);
 
 struct assembler *assembler_new(struct pg *pg, const struct plan_collection *c);
 void assembler_free(struct assembler *a);
 DEFINE_CLEANUP(struct assembler *, assembler_free)
+
+/* assemble_keys tells versions from now on, or no more. The role must be allowed to read tables as
+ * a whole: system columns cannot be granted one by one. */
+void assembler_versions(struct assembler *a, bool on);
 
 /* The documents of these keys that exist; in no particular order, each once. */
 int assemble_keys(struct assembler *a, const struct span *keys, size_t count, int64_t now_ms,

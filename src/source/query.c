@@ -270,17 +270,19 @@ void query_sample_keys(struct buf *q, const struct plan_collection *c, int64_t c
 }
 
 void query_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
-                size_t count) {
+                size_t count, bool versions) {
     buf_add_text(q, "COPY (SELECT ");
     add_columns(q, "r", c->root);
+    buf_add_text(q, versions ? ", r.xmin" : "");
     add_key_join(q, c, keys, count);
     buf_add_text(q, ") TO STDOUT");
 }
 
 void query_children(struct buf *q, const struct plan_node *node, const struct span *groups,
-                    size_t count) {
+                    size_t count, bool versions) {
     buf_add_text(q, "COPY (SELECT k.n, ");
     add_columns(q, "c", node);
+    buf_add_text(q, versions ? ", c.xmin" : "");
     buf_add_text(q, " FROM ");
     add_tuples(q, groups, count, node->join_count, parent_join_type, node);
     buf_add_text(q, " WITH ORDINALITY k(");

@@ -39,9 +39,10 @@ void query_range_page(struct buf *q, const struct plan_collection *c, const stru
 void query_chunk_end(struct buf *q, const struct plan_collection *c, const struct span *after,
                      int64_t rows);
 
-/* COPY of the root rows with these keys; count tuples of c->id_count texts. */
+/* COPY of the root rows with these keys; count tuples of c->id_count texts. With versions, here and
+ * below: one column more, the xmin of the row (PostgreSQL 15 docs, 5.5 System Columns). */
 void query_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
-                size_t count);
+                size_t count, bool versions);
 
 /* COPY of the ids, as they stand in the table, of those of these keys that exist. */
 void query_existing_keys(struct buf *q, const struct plan_collection *c, const struct span *keys,
@@ -53,7 +54,7 @@ void query_sample_keys(struct buf *q, const struct plan_collection *c, int64_t c
 /* COPY of (group number from 1, the node's columns) for the rows that join with groups of parent
  * values, by group and in the node's order; count tuples of node->join_count texts. */
 void query_children(struct buf *q, const struct plan_node *node, const struct span *groups,
-                    size_t count);
+                    size_t count, bool versions);
 
 /* COPY of the ids of roots in which a row of `node` with these join values stands now; count
  * tuples of node->join_count texts (the child's own columns). */

@@ -17,4 +17,9 @@ bool rights_are_missing(const struct pg *pg);
  * nothing after another failure, and where the session is of no use any more. */
 void rights_explain(struct pg *pg, const struct plan_collection *c, struct err *err);
 
+/* Whether the role may read the collection's tables as a whole, system columns included; with less,
+ * it may be allowed all the columns that are mapped. */
+int rights_to_tables(struct pg *pg, const struct plan_collection *c, bool *ret,
+                     struct err *err) must_check;
+
 #endif

@@ -4,7 +4,7 @@
  *   a round: read the row (R), take a log position P, wait until the checkpoint has passed P, read
  *   the document, read the row again.
  *   -> the document is what R, or the row read last, becomes: settled, it was lag
- *   -> the row changed meanwhile, or P was not passed: says nothing, the strikes start anew
+ *   -> the row was written meanwhile, or P was not passed: says nothing, the strikes start anew
  *   -> they differ and the row is still R: a strike; two in a row are a real difference
  *   -> no decision after ROUNDS_MAX: unsettled
  */
@@ -25,7 +25,7 @@ struct rounds {
 
 struct round_outcome {
     bool passed;     /* the checkpoint has passed P */
-    bool row_stayed; /* the row is what it was when R was read */
+    bool row_stayed; /* the row is what it was when R was read, and nobody has written it since */
     bool agrees;     /* the document is what R, or the row read last, becomes */
 };
 

@@ -59,6 +59,7 @@ struct session {
     const struct plan_collection *c;
     struct state_collection stored; /* its pipeline and phase */
     struct assembler *assembler;
+    bool versions; /* rows tell who wrote them */
     struct candidates candidates;
     struct resume resume;
     int64_t compared; /* rows */

@@ -21,7 +21,7 @@
 /* A row at the first look. */
 struct look {
     bool there;
-    uint64_t hash;
+    uint64_t hash, version;
     size_t len;
     struct span document; /* empty: not kept */
 };
@@ -84,8 +84,10 @@ static int read_rows(struct round *r, size_t from, size_t to, assemble_fn fn, st
         if (r->batch[i]->key)
             memcpy(keys + n++ * width, r->batch[i]->key, width * sizeof *keys);
     int rc = n ? readback_begin(s->pg, NULL, 0, err) : 0;
+    assembler_versions(s->assembler, s->versions);
     if (rc == 0 && n)
         rc = session_end_read(s, assemble_keys(s->assembler, keys, n, 0, fn, r, err), err);
+    assembler_versions(s->assembler, false);
     free(keys);
     return rc;
 }
@@ -99,6 +101,7 @@ static int on_first_look(void *context, const struct assembled *doc, struct err 
     struct span document = session_expected(doc);
     r->looks[i] = (struct look){.there = true,
                                 .hash = canon_hash(document),
+                                .version = doc->version,
                                 .len = document.len,
                                 .document = arena_copy(&r->kept, document)};
     if (document.len > r->batch[i]->bytes)
@@ -106,15 +109,19 @@ static int on_first_look(void *context, const struct assembled *doc, struct err 
     return 0;
 }
 
-static bool row_stayed(const struct look *first, struct span row) {
-    return first->there ? first->len == row.len && first->hash == canon_hash(row) : row.len == 0;
+/* What changed and changed back looks the same, but the document may be of the time between: rows
+ * tell who wrote them. */
+static bool row_stayed(const struct look *first, struct span row, uint64_t version) {
+    if (!first->there)
+        return row.len == 0;
+    return first->len == row.len && first->version == version && first->hash == canon_hash(row);
 }
 
 /* `row` is the row as read last; empty: there is none. */
-static int judge(struct round *r, size_t i, struct span row, struct err *err) {
+static int judge(struct round *r, size_t i, struct span row, uint64_t version, struct err *err) {
     struct candidate *c = r->batch[i];
     const struct look *first = &r->looks[i];
-    bool stayed = row_stayed(first, row);
+    bool stayed = row_stayed(first, row, version);
     int different = differences(r->s, c->identity, row, r->documents[i], false, err);
     if (different > 0 && !stayed && (first->document.len || !first->there))
         different = differences(r->s, c->identity, first->document, r->documents[i], false, err);
@@ -134,7 +141,7 @@ static int on_second_look(void *context, const struct assembled *doc, struct err
     int i = place_of(r, doc->identity);
     if (i < 0 || (size_t)i < r->from || (size_t)i >= r->to)
         return 0;
-    return judge(r, (size_t)i, session_expected(doc), err);
+    return judge(r, (size_t)i, session_expected(doc), doc->version, err);
 }
 
 /* ---- documents ---- */
@@ -200,7 +207,7 @@ static int compare_part(struct round *r, size_t from, size_t to, struct err *err
         rc = read_rows(r, from, to, on_second_look, err);
     for (size_t i = from; rc == 0 && i < to; i++)
         if (!r->judged[i])
-            rc = judge(r, i, (struct span){"", 0}, err);
+            rc = judge(r, i, (struct span){"", 0}, 0, err);
     return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "base/stop.h"
 #include "source/plan_source.h"
 #include "source/readback.h"
+#include "source/rights.h"
 #include "state/lock.h"
 #include "verify/session.h"
 
@@ -142,7 +143,9 @@ static int verify_collection(struct session *s, const struct plan_collection *c,
         return rc;
     s->totals->collections++;
     s->assembler = assembler_new(s->pg, c);
-    rc = compare(s, err);
+    rc = rights_to_tables(s->pg, c, &s->versions, err);
+    if (rc == 0)
+        rc = compare(s, err);
     s->totals->compared += s->compared;
     s->totals->decoder += s->decoder;
     assembler_free(s->assembler);

@@ -401,6 +401,16 @@ def test_tables_that_may_not_be_read_are_told_together(guarded_tree, pg):
     assert len(shop.documents("others")) == 1
 
 
+def test_rights_to_columns_are_enough(guarded_tree, pg, mongo):
+    """System columns cannot be granted so: a verification does without them."""
+    shop, role = guarded_tree
+    pg.execute(f"REVOKE SELECT ON kids FROM {role}; GRANT SELECT (id, parent, v) ON kids TO {role}")
+    shop.run("--catch-up").expect(0)
+    shop.program.run("verify", "all").expect(0)
+    mongo.parents.update_one({"_id": 1}, {"$set": {"kids.0.v": "b"}})
+    assert "mismatch at kids" in shop.program.run("verify", "all").expect(1).out
+
+
 def test_too_many_connections_are_waited_out(guarded, pg):
     shop, role = guarded
     running = shop.start()
