@@ -6,10 +6,11 @@ static void keep(void *data) {
 }
 
 banyan_request_t *banyan_request(ngx_http_request_t *r) {
-    for (ngx_pool_cleanup_t *c = r->main->pool->cleanup; c; c = c->next)
+    banyan_request_t *b = ngx_http_get_module_ctx(r->main, ngx_http_banyan_module);
+    for (ngx_pool_cleanup_t *c = r->main->pool->cleanup; c && !b; c = c->next)
         if (c->handler == keep)
-            return c->data;
-    return NULL;
+            b = c->data;
+    return b;
 }
 
 enum route_side banyan_answered_by(const banyan_request_t *b) {
@@ -39,6 +40,7 @@ static banyan_request_t *begin(ngx_http_request_t *r) {
         return NULL;
     ngx_memzero(c->data, sizeof(banyan_request_t));
     c->handler = keep;
+    ngx_http_set_ctx(r->main, c->data, ngx_http_banyan_module);
     return c->data;
 }
 

@@ -111,6 +111,7 @@ typedef struct {
     ngx_int_t request_id;  /* index of the variable */
     ngx_array_t *trusted;  /* ngx_cidr_t; NULL: nobody */
     ngx_array_t *identity; /* ngx_str_t: headers that count only from the trusted */
+    uint64_t suspects;     /* lengths of the names that are looked at: a bit each */
     ngx_shm_zone_t *zone;
 } banyan_main_conf_t;
 
@@ -122,17 +123,17 @@ typedef struct {
 typedef struct {
     enum frame_why why;
     uint64_t weight;
-    struct frame_headers answered; /* texts are the pool's */
     struct buf body;
     struct buf asked_body;
     size_t counted, asked_counted; /* bytes of both, in the worker's sum */
     unsigned truncated : 1;
-    unsigned whole : 1;   /* the end of the answer was seen */
-    unsigned large : 1;   /* the request's body is over the limit */
-    unsigned no_room : 1; /* the worker's memory for copies was full */
+    unsigned whole : 1;            /* the end of the answer was seen */
+    unsigned large : 1;            /* the request's body is over the limit */
+    unsigned no_room : 1;          /* the worker's memory for copies was full */
+    struct frame_headers answered; /* texts are the pool's; last, and not cleared */
 } banyan_sample_t;
 
-/* Of one request; lives in a pool cleanup, because internal redirects clear module contexts. */
+/* Of one request; a pool cleanup holds it too, because internal redirects clear module contexts. */
 typedef struct {
     banyan_route_t *route;
     struct route_decision decision;
@@ -192,6 +193,7 @@ struct span banyan_asker_user(ngx_http_request_t *r, const banyan_route_t *route
 /* Takes identity headers of untrusted peers away, and ours of everybody. */
 ngx_int_t banyan_clean_request(ngx_http_request_t *r);
 ngx_int_t banyan_headers_init(ngx_conf_t *cf);
+void banyan_headers_prepare(banyan_main_conf_t *conf); /* all directives are read */
 const char *banyan_fallback_reason(const banyan_request_t *b);
 
 /* A header of the request; NULL: none, or it was taken away. */

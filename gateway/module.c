@@ -24,6 +24,7 @@ static char *init_main_conf(ngx_conf_t *cf, void *data) {
         return NGX_CONF_ERROR;
     for (ngx_uint_t i = 0; i < conf->routes.nelts; i++)
         conf->prefixes[i] = banyan_span(routes[i].prefix);
+    banyan_headers_prepare(conf);
     ngx_str_t id = ngx_string("request_id"), cookie = ngx_string("cookie_banyan_rw");
     conf->request_id = ngx_http_get_variable_index(cf, &id);
     conf->cookie = ngx_http_get_variable_index(cf, &cookie);

@@ -29,11 +29,13 @@ static banyan_sample_t *make(ngx_http_request_t *r) {
     ngx_pool_cleanup_t *c = ngx_pool_cleanup_add(r->main->pool, sizeof(banyan_sample_t));
     if (!c)
         return NULL;
-    ngx_memzero(c->data, sizeof(banyan_sample_t));
-    buf_init(&((banyan_sample_t *)c->data)->body, FRAME_BODY_MAX);
-    buf_init(&((banyan_sample_t *)c->data)->asked_body, FRAME_ASK_MAX);
+    banyan_sample_t *s = c->data;
+    ngx_memzero(s, offsetof(banyan_sample_t, answered));
+    s->answered.count = 0;
+    buf_init(&s->body, FRAME_BODY_MAX);
+    buf_init(&s->asked_body, FRAME_ASK_MAX);
     c->handler = let_go;
-    return c->data;
+    return s;
 }
 
 /* The id that the services and the log see. */
@@ -226,33 +228,46 @@ static enum frame_failure failure_of(const banyan_request_t *b) {
 
 /* ---- handing over ---- */
 
+static void copy_headers(const struct frame_headers *from, struct frame_headers *to) {
+    to->count = from->count;
+    ngx_memcpy(to->list, from->list, from->count * sizeof *from->list);
+}
+
+/* But for the headers that were asked with. */
+static void describe(ngx_http_request_t *r, const banyan_main_conf_t *conf,
+                     const banyan_request_t *b, struct frame_sample *s) {
+    const banyan_sample_t *from = b->sample;
+    ngx_memzero(s, offsetof(struct frame_sample, asked));
+    s->generation = conf->generation;
+    s->at_us = (int64_t)r->start_sec * 1000000 + (int64_t)r->start_msec * 1000;
+    s->module = banyan_span(b->route->module);
+    s->route = banyan_span(b->route->prefix);
+    s->request_id = request_id(r, conf);
+    s->method = banyan_span(r->method_name);
+    s->uri = banyan_span(r->unparsed_uri);
+    s->remote = banyan_span(r->connection->addr_text);
+    s->tls = r->connection->ssl != NULL;
+    s->asked_body = buf_span(&from->asked_body);
+    s->side = banyan_answered_by(b);
+    s->reason = b->decision.reason;
+    s->failure = failure_of(b);
+    s->status = (uint16_t)r->headers_out.status;
+    s->upstream_us = banyan_latency_us(r, b);
+    s->body = buf_span(&from->body);
+    s->truncated = from->truncated;
+    s->why = from->why;
+    s->weight = from->weight;
+    s->asked.count = 0;
+    copy_headers(&from->answered, &s->answered);
+}
+
 static enum frame_drop hand_over(ngx_http_request_t *r, const banyan_main_conf_t *conf,
                                  const banyan_request_t *b) {
     static struct frame_sample s;
     const banyan_sample_t *from = b->sample;
-    s = (struct frame_sample){.generation = conf->generation,
-                              .at_us =
-                                  (int64_t)r->start_sec * 1000000 + (int64_t)r->start_msec * 1000,
-                              .module = banyan_span(b->route->module),
-                              .route = banyan_span(b->route->prefix),
-                              .request_id = request_id(r, conf),
-                              .method = banyan_span(r->method_name),
-                              .uri = banyan_span(r->unparsed_uri),
-                              .remote = banyan_span(r->connection->addr_text),
-                              .tls = r->connection->ssl != NULL,
-                              .asked_body = buf_span(&from->asked_body),
-                              .side = banyan_answered_by(b),
-                              .reason = b->decision.reason,
-                              .failure = failure_of(b),
-                              .status = (uint16_t)r->headers_out.status,
-                              .upstream_us = banyan_latency_us(r, b),
-                              .answered = from->answered,
-                              .body = buf_span(&from->body),
-                              .truncated = from->truncated,
-                              .why = from->why,
-                              .weight = from->weight};
     if (!from->whole || r->headers_out.status == NGX_HTTP_CLIENT_CLOSED_REQUEST)
         return FRAME_DROP_ABORTED;
+    describe(r, conf, b, &s);
     if (from->large || !collect_headers(r, &s.asked))
         return FRAME_DROP_LARGE;
     if (from->no_room)

@@ -18,6 +18,10 @@
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 5000
 #define END_MS 50
+/* Frames wait for each other so long, or until there is much of them: nobody waits for a frame, and
+ * to hand over each by itself costs more than to make it. */
+#define TOGETHER_MS 10
+#define TOGETHER_MAX ((size_t)64 * 1024)
 
 static struct {
     const banyan_main_conf_t *conf;
@@ -27,6 +31,7 @@ static struct {
     size_t begin; /* of the first frame that is not sent whole */
     size_t sent;  /* so far; at least `begin` */
     ngx_msec_t next_try, delay;
+    ngx_event_t timer; /* set: it will send what is pending */
 } wire;
 
 ngx_uint_t banyan_wire_is_up(void) {
@@ -124,6 +129,12 @@ static void on_write(ngx_event_t *event) {
         send_some();
 }
 
+static void on_timer(ngx_event_t *event) {
+    (void)event;
+    if (wire.connection && wire.connection->write->ready)
+        send_some();
+}
+
 /* The daemon says nothing: it has closed. */
 static void on_read(ngx_event_t *event) {
     (void)event;
@@ -185,14 +196,22 @@ void banyan_wire_start(ngx_cycle_t *cycle, const banyan_main_conf_t *conf) {
     wire.log = cycle->log;
     wire.delay = RETRY_MIN_MS;
     buf_init(&wire.pending, PENDING_MAX);
+    wire.timer.handler = on_timer;
+    wire.timer.log = cycle->log;
+    wire.timer.data = &wire;
+    wire.timer.cancelable = 1; /* at the end, banyan_wire_end sends */
 }
 
 /* ---- frames ---- */
 
 static bool is_taken(bool written) {
-    if (written && wire.connection->write->ready)
+    if (!written || !wire.connection->write->ready)
+        return written;
+    if (wire.pending.len - wire.sent >= TOGETHER_MAX)
         send_some();
-    return written;
+    else if (!wire.timer.timer_set)
+        ngx_add_timer(&wire.timer, TOGETHER_MS);
+    return true;
 }
 
 bool banyan_wire_sample(const struct frame_sample *s) {

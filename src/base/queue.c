@@ -87,15 +87,6 @@ enum queue_result queue_push(struct queue *q, void *item, size_t weight, int64_t
     return result;
 }
 
-enum queue_result queue_push_quietly(struct queue *q, void *item, size_t weight) {
-    return put(q, item, weight, 0);
-}
-
-void queue_wake(struct queue *q, size_t consumers) {
-    while (consumers--)
-        pthread_cond_signal(&q->filled);
-}
-
 enum queue_result queue_pop(struct queue *q, void **ret_item, int64_t wait_us) {
     struct timespec deadline = deadline_after(wait_us);
     enum queue_result result = QUEUE_OK;

@@ -26,11 +26,6 @@ enum queue_result { QUEUE_OK, QUEUE_TIMEOUT, QUEUE_CLOSED };
 enum queue_result queue_push(struct queue *q, void *item, size_t weight,
                              int64_t wait_us) must_check;
 
-/* Without waiting for room, and without waking a consumer that waits for an item: queue_wake does.
- * For who brings many items that few consumers shall work through. */
-enum queue_result queue_push_quietly(struct queue *q, void *item, size_t weight) must_check;
-void queue_wake(struct queue *q, size_t consumers);
-
 /* Waits up to `wait_us` for an item; QUEUE_CLOSED when it is closed and empty. */
 enum queue_result queue_pop(struct queue *q, void **ret_item, int64_t wait_us) must_check;
 

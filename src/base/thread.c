@@ -3,6 +3,11 @@
 #include "base/mem.h"
 #include "base/stop.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NICER 10 /* a tenth of the processor where all of it is asked for (sched(7)) */
+
 struct start {
     void *(*main)(void *);
     void *argument;
@@ -23,4 +28,9 @@ bool thread_start(pthread_t *ret_thread, void *(*main)(void *), void *argument) 
         return true;
     free(start);
     return false;
+}
+
+void thread_make_way(void) {
+    int most = 19, nice = getpriority(PRIO_PROCESS, 0) + NICER;
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice < most ? nice : most);
 }

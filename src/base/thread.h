@@ -12,4 +12,7 @@
 /* False: the system has no room for another thread. */
 bool thread_start(pthread_t *ret_thread, void *(*main)(void *), void *argument) must_check;
 
+/* The calling thread makes way for others from now on: nobody waits for what it does. */
+void thread_make_way(void);
+
 #endif

@@ -2,319 +2,154 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "http/client.h"
-#include "http/request.h"
+#include "http/call.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <string.h>
 
-#define STEP_MS 100 /* how soon a stop is seen */
-#define ROOM 16384
-
-struct kept {
-    char host[256], port[8];
-    int fd; /* -1: none */
-    int64_t used_us;
-    struct buf in;
-};
+#define STEP_US INT64_C(100000) /* how soon a stop is seen */
 
 struct http_keeper {
-    struct kept connections[HTTP_KEPT_MAX];
-};
-
-struct exchange {
-    const struct http_ask *ask;
-    struct kept *kept;
-    int64_t until_us;
-    bool late; /* the time was over */
-    struct err *err;
+    struct call calls[HTTP_KEPT_MAX];
+    size_t count; /* of them that were ever used */
+    size_t ended; /* of them that wait for http_keeper_next */
 };
 
 struct http_keeper *http_keeper_new(void) {
-    struct http_keeper *k = mem_zalloc(1, sizeof *k);
-    for (size_t i = 0; i < HTTP_KEPT_MAX; i++)
-        k->connections[i].fd = -1;
-    return k;
-}
-
-static void hang_up(struct kept *c) {
-    if (c->fd >= 0)
-        close(c->fd);
-    c->fd = -1;
+    return mem_zalloc(1, sizeof(struct http_keeper));
 }
 
 void http_keeper_free(struct http_keeper *k) {
     if (!k)
         return;
-    for (size_t i = 0; i < HTTP_KEPT_MAX; i++) {
-        hang_up(&k->connections[i]);
-        buf_release(&k->connections[i].in);
+    for (size_t i = 0; i < k->count; i++) {
+        call_end(&k->calls[i]);
+        call_hang_up(&k->calls[i]);
+        buf_release(&k->calls[i].in);
     }
     free(k);
 }
 
-static int unreachable(struct exchange *x, const char *what) {
-    return err_set_retriable(x->err, ERR_UNREACHABLE, "%s:%s: %s", x->kept->host, x->kept->port,
-                             what);
-}
-
-static int wait_for(struct exchange *x, short events) {
-    for (;;) {
-        struct pollfd p = {.fd = x->kept->fd, .events = events};
-        int64_t left = x->until_us - clock_mono_us();
-        if (x->ask->stop && atomic_load(x->ask->stop))
-            return err_set(x->err, ERR_STOPPED, "asked to stop");
-        if (left <= 0) {
-            x->late = true;
-            return unreachable(x, "no answer in time");
-        }
-        int64_t ms = left / 1000 + 1;
-        int n = poll(&p, 1, ms < STEP_MS ? (int)ms : STEP_MS);
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return unreachable(x, strerror(errno));
-    }
-}
-
 /* ---- connections ---- */
 
-static int connect_to(struct exchange *x, const struct addrinfo *a) {
-    int one = 1, failure = 0;
-    socklen_t len = sizeof failure;
-    struct kept *c = x->kept;
-    c->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (c->fd < 0)
-        return unreachable(x, strerror(errno));
-    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c->fd, a->ai_addr, a->ai_addrlen) < 0 && errno != EINPROGRESS)
-        return unreachable(x, strerror(errno));
-    int rc = wait_for(x, POLLOUT);
-    if (rc == 0 && (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0 || failure != 0))
-        rc = unreachable(x, strerror(failure ? failure : errno));
-    return rc;
+static bool is_to(const struct call *c, const struct http_url *url) {
+    return c->fd >= 0 && span_is(url->host, c->host) && span_is(url->port, c->port);
 }
 
-static int open_connection(struct exchange *x) {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int rc = getaddrinfo(x->kept->host, x->kept->port, &hints, &found);
-    if (rc != 0)
-        return unreachable(x, gai_strerror(rc));
-    rc = ERR_UNREACHABLE;
-    for (const struct addrinfo *a = found; a && rc == ERR_UNREACHABLE && !x->late; a = a->ai_next) {
-        hang_up(x->kept);
-        rc = connect_to(x, a);
-    }
-    freeaddrinfo(found);
-    return rc;
-}
-
-/* A kept one to that service, or the place of the one that was not used for longest. */
-static struct kept *place_of(struct http_keeper *k, const struct http_url *url) {
-    struct kept *oldest = &k->connections[0];
-    for (size_t i = 0; i < HTTP_KEPT_MAX; i++) {
-        struct kept *c = &k->connections[i];
-        if (c->fd >= 0 && span_is(url->host, c->host) && span_is(url->port, c->port))
+/* A free one to that service, or a place for one: a new one, else that of the connection which was
+ * not used for longest. NULL: all are in use. */
+static struct call *place_of(struct http_keeper *k, const struct http_url *url) {
+    struct call *place = NULL;
+    for (size_t i = 0; i < k->count; i++) {
+        struct call *c = &k->calls[i];
+        if (c->step != CALL_NONE)
+            continue;
+        if (is_to(c, url))
             return c;
-        if (c->fd < 0 ? oldest->fd >= 0 : oldest->fd >= 0 && c->used_us < oldest->used_us)
-            oldest = c;
+        if (!place || (place->fd >= 0 && (c->fd < 0 || c->used_us < place->used_us)))
+            place = c;
     }
-    hang_up(oldest);
-    (void)snprintf(oldest->host, sizeof oldest->host, "%.*s", SPAN_ARG(url->host));
-    (void)snprintf(oldest->port, sizeof oldest->port, "%.*s", SPAN_ARG(url->port));
-    return oldest;
-}
-
-/* The other end may have closed it, or sent what nobody asked for. */
-static bool is_usable(const struct kept *c, int64_t now_us) {
-    char byte;
-    return c->fd >= 0 && now_us - c->used_us < HTTP_KEPT_IDLE_US &&
-           recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-/* ---- one exchange ---- */
-
-static int send_all(struct exchange *x) {
-    struct span bytes = x->ask->request;
-    while (bytes.len) {
-        ssize_t n = send(x->kept->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
-        if (n > 0) {
-            bytes = span_make(bytes.ptr + n, bytes.len - (size_t)n);
-            continue;
-        }
-        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-            return 0; /* it may have answered and closed: its answer counts */
-        int rc = wait_for(x, POLLOUT);
-        if (rc < 0)
-            return rc;
+    if ((!place || place->fd >= 0) && k->count < HTTP_KEPT_MAX) {
+        place = &k->calls[k->count++];
+        place->fd = -1;
     }
-    return 0;
+    if (!place)
+        return NULL;
+    call_hang_up(place);
+    (void)snprintf(place->host, sizeof place->host, "%.*s", SPAN_ARG(url->host));
+    (void)snprintf(place->port, sizeof place->port, "%.*s", SPAN_ARG(url->port));
+    return place;
 }
 
-static int receive(struct exchange *x, bool *ret_end) {
-    struct buf *in = &x->kept->in;
-    /* Just after the request there is nothing yet. */
-    int waited = in->len ? 0 : wait_for(x, POLLIN);
-    if (waited < 0)
-        return waited;
-    for (;;) {
-        char *to = buf_reserve(in, ROOM);
-        if (!to)
-            return err_set(x->err, ERR_LIMIT, "%s: the answer is too long", x->kept->host);
-        ssize_t n = recv(x->kept->fd, to, ROOM, 0);
-        *ret_end = n == 0;
-        if (n > 0)
-            in->len += (size_t)n;
-        if (n >= 0)
-            return 0;
-        if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-            return unreachable(x, strerror(errno));
-        int rc = wait_for(x, POLLIN);
-        if (rc < 0)
-            return rc;
-    }
-}
+/* ---- exchanges ---- */
 
-static int wire(struct exchange *x, const char *why) {
-    return err_set(x->err, ERR_WIRE, "%s:%s: %s", x->kept->host, x->kept->port, why);
-}
-
-static int read_reply(struct exchange *x, struct http_reply *reply) {
-    struct buf *in = &x->kept->in;
-    const char *why = "";
-    bool end = false;
-    for (;;) {
-        int rc = http_reply_read(in->len ? buf_span(in) : SPAN_LIT(""), reply, &why);
-        if (rc < 0)
-            return wire(x, why);
-        if (rc > 0 && reply->status >= 200)
-            return 0;
-        if (rc > 0) { /* 100 Continue and the like */
-            in->len -= reply->head_len;
-            memmove(in->data, in->data + reply->head_len, in->len);
-            continue;
-        }
-        if (end)
-            return in->len ? wire(x, "the answer ends too soon")
-                           : unreachable(x, "the connection was closed without an answer");
-        rc = receive(x, &end);
-        if (rc < 0)
-            return rc;
-    }
-}
-
-struct body {
-    struct http_chunks chunks;
-    size_t len;
-    size_t raw; /* bytes that it takes behind the head */
-    bool to_end;
-};
-
-/* 1: whole; 0: more is needed. */
-static int body_there(struct exchange *x, const struct http_reply *reply, struct body *b,
-                      bool end) {
-    struct buf *in = &x->kept->in;
-    size_t there = in->len - reply->head_len;
-    const char *why = "";
-    if (reply->chunked) {
-        int rc = http_chunks_read(&b->chunks, in->data + reply->head_len, there, &why);
-        b->len = b->chunks.body;
-        b->raw = b->chunks.at;
-        if (rc < 0)
-            return wire(x, why);
-        return rc || !end ? rc : wire(x, "the answer ends too soon");
-    }
-    b->to_end = !reply->has_length;
-    b->len = b->raw = reply->has_length ? (size_t)reply->length : there;
-    if (reply->has_length && there >= reply->length)
-        return 1;
-    if (!end)
-        return 0;
-    return reply->has_length ? wire(x, "the answer ends too soon") : 1;
-}
-
-static int read_body(struct exchange *x, const struct http_reply *reply, struct body *b) {
-    bool end = false;
-    while (!x->ask->is_head) {
-        int rc = body_there(x, reply, b, end);
-        if (rc < 0)
-            return rc;
-        if (b->len > x->ask->answer_max)
-            return err_set(x->err, ERR_LIMIT, "%s: the answer is too long", x->kept->host);
-        if (rc > 0)
-            break;
-        rc = receive(x, &end);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static bool says_close(const struct http_answer *a) {
-    struct span value = http_head_value(a->head, "connection", NULL);
-    return http_same_text(value, SPAN_LIT("close")) ||
-           (a->head.len > 8 && a->head.ptr[7] == '0'); /* HTTP/1.0 */
-}
-
-static int exchange(struct exchange *x, struct http_answer *ret) {
-    struct kept *c = x->kept;
-    struct http_reply reply = {0};
-    struct body body = {0};
-    c->in.len = 0;
-    c->in.full = false;
-    c->in.max = x->ask->answer_max * 2 + HTTP_HEAD_MAX + 2 * (size_t)ROOM; /* chunks of one byte */
-    int rc = send_all(x);
-    if (rc == 0)
-        rc = read_reply(x, &reply);
-    if (rc == 0)
-        rc = read_body(x, &reply, &body);
-    if (rc < 0)
-        return rc;
-    *ret = (struct http_answer){.status = reply.status,
-                                .head = span_make(c->in.data, reply.head_len),
-                                .body = span_make(c->in.data + reply.head_len, body.len)};
-    c->used_us = clock_mono_us();
-    if (body.to_end || says_close(ret) || c->in.len != reply.head_len + body.raw)
-        hang_up(c);
-    return 0;
-}
-
-/* A kept connection that ended in the same moment: nothing has come, nothing was counted. */
-static bool was_stale(const struct exchange *x, int rc, bool kept) {
-    return kept && rc == ERR_UNREACHABLE && !x->late && x->kept->in.len == 0;
-}
-
-int http_keeper_ask(struct http_keeper *k, const struct http_ask *ask, struct http_answer *ret,
-                    bool *ret_late, struct err *err) {
+int http_keeper_begin(struct http_keeper *k, const struct http_ask *ask, void *owner,
+                      struct err *err) {
     struct http_url url;
-    int64_t now = clock_mono_us();
-    struct exchange x = {.ask = ask, .until_us = now + ask->limit_us, .err = err};
     int rc = http_url_parse(ask->url, &url, err);
     if (rc < 0)
         return rc;
-    if (url.tls || url.host.len >= sizeof x.kept->host)
+    if (url.tls || url.host.len >= sizeof k->calls->host)
         return err_set(err, ERR_CONF, "not the URL of a service: http://host:port");
-    x.kept = place_of(k, &url);
-    bool kept = is_usable(x.kept, now);
-    if (kept)
-        rc = exchange(&x, ret);
-    if (!kept || was_stale(&x, rc, kept)) {
-        rc = open_connection(&x);
-        if (rc == 0)
-            rc = exchange(&x, ret);
+    struct call *c = place_of(k, &url);
+    if (!c)
+        return err_set(err, ERR_LIMIT, "%d requests are under way", HTTP_KEPT_MAX);
+    call_begin(c, ask, owner, clock_mono_us());
+    k->ended += c->step == CALL_ENDED;
+    return 0;
+}
+
+bool http_keeper_next(struct http_keeper *k, struct http_done *ret) {
+    struct call *c = k->calls;
+    if (k->ended == 0)
+        return false;
+    while (c->step != CALL_ENDED)
+        c++;
+    k->ended--;
+    *ret = (struct http_done){.owner = c->owner,
+                              .rc = c->rc,
+                              .err = &c->err,
+                              .late = c->late,
+                              .began_us = c->began_us,
+                              .took_us = c->took_us};
+    if (c->rc == 0)
+        ret->answer =
+            (struct http_answer){.status = c->reply.status,
+                                 .head = span_make(c->in.data, c->reply.head_len),
+                                 .body = span_make(c->in.data + c->reply.head_len, c->body_len)};
+    call_end(c);
+    return true;
+}
+
+struct wait {
+    struct pollfd polled[HTTP_KEPT_MAX + 1];
+    struct call *calls[HTTP_KEPT_MAX];
+    size_t count;
+    int64_t until_us;
+};
+
+static void add_call(struct wait *w, struct call *c) {
+    short wants = call_wants(c);
+    if (!wants)
+        return;
+    if (c->until_us < w->until_us)
+        w->until_us = c->until_us;
+    w->polled[w->count] = (struct pollfd){.fd = c->fd, .events = wants};
+    w->calls[w->count++] = c;
+}
+
+static void go_on(struct http_keeper *k, const struct wait *w) {
+    int64_t now = clock_mono_us();
+    for (size_t i = 0; i < w->count; i++) {
+        struct call *c = w->calls[i];
+        if (w->polled[i].revents)
+            call_go_on(c);
+        call_check(c, now);
+        k->ended += c->step == CALL_ENDED;
     }
-    if (rc < 0)
-        hang_up(x.kept);
-    if (ret_late)
-        *ret_late = x.late;
-    return rc;
+}
+
+bool http_keeper_wait(struct http_keeper *k, int wake_fd, int64_t wait_us) {
+    struct wait w = {.count = 0};
+    int64_t now = clock_mono_us(), last = now + wait_us;
+    for (; k->ended == 0 && now < last; now = clock_mono_us()) {
+        w.until_us = now + STEP_US < last ? now + STEP_US : last;
+        w.count = 0;
+        for (size_t i = 0; i < k->count; i++)
+            add_call(&w, &k->calls[i]);
+        struct pollfd *wake = &w.polled[w.count];
+        *wake = (struct pollfd){.fd = wake_fd, .events = POLLIN};
+        int64_t ms = w.until_us > now ? (w.until_us - now + 999) / 1000 : 0;
+        if (poll(w.polled, w.count + 1, (int)ms) < 0 && errno != EINTR)
+            return false;
+        bool woken = wake->revents != 0;
+        go_on(k, &w);
+        if (woken)
+            return true;
+    }
+    return false;
 }
 
 static struct span trimmed(const char *from, const char *to) {

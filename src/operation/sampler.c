@@ -107,6 +107,7 @@ static void ask(struct sampler *s, struct call *call) {
 static void *side_main(void *argument) {
     struct side_threads *t = argument;
     void *item;
+    thread_make_way(); /* for who answers */
     for (;;) {
         atomic_fetch_add(&t->idle, 1);
         enum queue_result result = queue_pop(t->queue, &item, 1000000);

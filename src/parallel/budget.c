@@ -11,7 +11,7 @@ static bool lets_through(struct breaker *b, int64_t now_us) {
 
 /* Samples leave a quarter free; re-checks may have half, so that a round of them is not for ever
  * behind. */
-static bool has_place(const struct budget *l, enum budget_for what) {
+bool budget_has_place(const struct budget *l, enum budget_for what) {
     int under_way = l->under_way[BUDGET_SAMPLE] + l->under_way[BUDGET_RECHECK];
     int quarter = (l->concurrent + BUDGET_RECHECKS - 1) / BUDGET_RECHECKS;
     int half = l->concurrent / 2;
@@ -39,7 +39,7 @@ enum parallel_reason budget_begin(struct budget *l, struct breaker *b, enum budg
                                   int64_t now_us) {
     if (!lets_through(b, now_us))
         return NOT_COMPARED_BREAKER;
-    if (!has_place(l, what) || is_over_rate(l, what, now_us))
+    if (!budget_has_place(l, what) || is_over_rate(l, what, now_us))
         return NOT_COMPARED_BUDGET;
     spend(&l->even_us, SECOND_US / l->per_second, now_us);
     if (what == BUDGET_RECHECK)

@@ -46,6 +46,8 @@ struct breaker {
  * budget_end. Bursts of up to a tenth of a second's calls, at least one, are let through. */
 enum parallel_reason budget_begin(struct budget *l, struct breaker *b, enum budget_for what,
                                   int64_t now_us);
+/* Whether there is a place for one more. */
+bool budget_has_place(const struct budget *l, enum budget_for what);
 void budget_end(struct budget *l, struct breaker *b, enum budget_for what, bool failed,
                 int64_t now_us);
 

@@ -13,6 +13,7 @@
 #include "state/divergence.h"
 
 struct settling;
+struct workers;
 struct writer;
 
 struct parallel {
@@ -22,14 +23,12 @@ struct parallel {
     struct mapping *mapping; /* NULL: not known yet; the writer's thread makes it */
     struct queue *samples;
     struct listener *listener; /* NULL: no gateway */
-    bool woken;                /* a worker, for what the listener is handing over; its thread's */
     struct settling *settling;
     struct writer *writer;
     atomic_bool stop;
     struct operations *operations; /* NULL: none */
     struct weights *weights;       /* of calls of operations that are under way */
-    pthread_t workers[PARALLEL_WORKERS_MAX];
-    size_t worker_count;
+    struct workers *workers;
     /* What belongs to no route of ours: frames that cannot be read, and of an older configuration.
      */
     _Atomic uint64_t foreign, broken;
@@ -41,8 +40,10 @@ struct listener_sink frames_sink(struct parallel *p);
 
 /* ---- work.c: the other side is asked, answers are compared ---- */
 
-bool workers_start(struct parallel *p) must_check;
-void workers_stop(struct parallel *p);
+bool workers_start(struct parallel *p, struct workers **ret) must_check;
+/* There is something in p->samples. Any thread. */
+void workers_wake(struct workers *w);
+void workers_stop(struct workers *w); /* p->stop is set; what waits is let go; NULL is fine */
 /* In the calling thread. Takes the sample over. */
 void work_on_operation(struct parallel *p, struct sample *s);
 

@@ -6,24 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One worker is woken for all samples that come together; where something is left the next time,
- * one more for each that is. To wake a thread and to put it to sleep again costs as much as all the
- * rest that is done for a sample. */
-static bool begin(void *context) {
-    struct parallel *p = context;
-    size_t left = queue_length(p->samples);
-    queue_wake(p->samples, left);
-    p->woken = false;
-    return left > 0;
-}
-
-static enum queue_result push(struct parallel *p, struct sample *s, size_t len) {
-    if (p->woken)
-        return queue_push_quietly(p->samples, s, len + sizeof *s);
-    p->woken = true;
-    return queue_push(p->samples, s, len + sizeof *s, 0);
-}
-
 static void take_sample(void *context, struct span frame) {
     struct parallel *p = context;
     struct subject *subject = NULL;
@@ -34,7 +16,7 @@ static void take_sample(void *context, struct span frame) {
         atomic_fetch_add(subject ? &p->broken : &p->foreign, 1);
         return;
     }
-    if (push(p, s, frame.len) == QUEUE_OK)
+    if (queue_push(p->samples, s, frame.len + sizeof *s, 0) == QUEUE_OK)
         return;
     tally_add(&subject->tally, TALLY_NOT_COMPARED + NOT_COMPARED_FULL, 1);
     sample_free(s);
@@ -54,6 +36,11 @@ static void take_broken(void *context) {
     atomic_fetch_add(&p->broken, 1);
 }
 
+static void end(void *context) {
+    struct parallel *p = context;
+    workers_wake(p->workers);
+}
+
 struct listener_sink frames_sink(struct parallel *p) {
-    return (struct listener_sink){take_sample, take_statistics, take_broken, p, begin};
+    return (struct listener_sink){take_sample, take_statistics, take_broken, p, end};
 }

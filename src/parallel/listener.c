@@ -17,8 +17,6 @@
 #include <unistd.h>
 
 #define ROOM 65536
-#define TICK_MS                                                                                    \
-    2 /* nobody waits for a frame, and to be woken for each costs more than to take it */
 
 struct connection {
     int fd;
@@ -30,7 +28,6 @@ struct listener {
     char *path;
     atomic_bool stop;
     int fd, wake;
-    bool more; /* a connection had all that was asked for: there may be more */
     pthread_t thread;
     struct connection connections[LISTENER_CONNECTIONS_MAX];
     _Atomic size_t count;
@@ -99,8 +96,10 @@ static bool read_connection(struct listener *l, struct connection *c) {
     if (n == 0)
         return false;
     c->in.len += (size_t)n;
-    l->more |= n == ROOM;
-    if (take_frames(&l->sink, c, &err) == 0)
+    int rc = take_frames(&l->sink, c, &err);
+    if (l->sink.end)
+        l->sink.end(l->sink.context);
+    if (rc == 0)
         return true;
     log_event(LOG_WARN, "gateway_frames_refused", LOG_STR("reason", err.text));
     l->sink.broken(l->sink.context);
@@ -122,21 +121,17 @@ static void accept_one(struct listener *l) {
 
 static void look(struct listener *l, struct pollfd *polled) {
     size_t n = atomic_load(&l->count);
-    bool soon = l->sink.begin && l->sink.begin(l->sink.context);
     polled[0] = (struct pollfd){.fd = l->wake, .events = POLLIN};
     polled[1] = (struct pollfd){.fd = l->fd, .events = POLLIN};
     for (size_t i = 0; i < n; i++)
         polled[2 + i] = (struct pollfd){.fd = l->connections[i].fd, .events = POLLIN};
-    if (poll(polled, 2 + n, soon ? 0 : -1) < 0)
+    if (poll(polled, 2 + n, -1) < 0)
         return;
-    l->more = false;
     for (size_t i = n; i-- > 0;) /* from the end: one that is closed is replaced by the last */
         if (polled[2 + i].revents && !read_connection(l, &l->connections[i]))
             close_connection(l, i);
     if (polled[1].revents)
         accept_one(l);
-    if (!l->more)
-        (void)poll(polled, 1, TICK_MS); /* until it is to end */
 }
 
 static void *listener_main(void *argument) {

@@ -16,9 +16,8 @@ struct listener_sink {
     void (*statistics)(void *context, const struct frame_statistics *f);
     void (*broken)(void *context); /* a connection sent what is none of ours, and was closed */
     void *context;
-    /* Before it looks for frames, which it does every few milliseconds; true: so it shall, even if
-     * none come. May be NULL. */
-    bool (*begin)(void *context);
+    /* Those that had come together are handed on. May be NULL. */
+    void (*end)(void *context);
 };
 
 struct listener;

@@ -10,7 +10,7 @@ static int start_threads(struct parallel *p, struct err *err) {
     int rc = writer_start(p, &p->writer, err);
     if (rc == 0)
         rc = mapping_start(p, &p->mapping, err);
-    if (rc == 0 && (!settling_start(p, &p->settling) || !workers_start(p)))
+    if (rc == 0 && (!settling_start(p, &p->settling) || !workers_start(p, &p->workers)))
         rc = err_set(err, ERR_INTERNAL, "cannot start the threads of the parallel run");
     const struct listener_sink sink = frames_sink(p);
     if (rc == 0 && p->config.socket_path)
@@ -43,7 +43,8 @@ void parallel_stop(struct parallel *p) {
     atomic_store(&p->stop, true);
     listener_stop(p->listener);
     p->listener = NULL;
-    workers_stop(p);
+    workers_stop(p->workers);
+    p->workers = NULL;
     if (p->settling)
         settling_stop(p->settling);
 }

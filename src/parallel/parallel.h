@@ -12,7 +12,7 @@
  * Everything is bounded: what the workers cannot take is dropped and counted, what the other side
  * may be asked has a budget and a breaker (budget.h). Nobody who was answered ever waits for this.
  *
- * Threads: one listener, `budget.concurrent` workers of all modules (at most PARALLEL_WORKERS_MAX),
+ * Threads: one listener, two to four workers, each with many samples under way,
  * PARALLEL_SETTLERS settlers, one writer. A struct parallel may be used by any thread.
  */
 #ifndef BANYAN_PARALLEL_PARALLEL_H
@@ -26,7 +26,6 @@
 
 #define PARALLEL_QUEUE_MAX 2000                 /* samples that wait for a worker ... */
 #define PARALLEL_QUEUE_BYTES ((size_t)64 << 20) /* ... and their bytes */
-#define PARALLEL_WORKERS_MAX 64
 #define PARALLEL_SETTLERS 4
 #define PARALLEL_SETTLING_MAX 1000                 /* re-checks that wait ... */
 #define PARALLEL_SETTLING_BYTES ((size_t)64 << 20) /* ... and their bytes */

@@ -187,27 +187,27 @@ enum parallel_reason sample_primary(const struct sample *s, struct held *ret) {
 
 /* Of one connection, of the answer that is in a client's cache, or written anew. */
 static bool is_left_out(struct span name) {
-    static const char *const names[] = {"connection",
-                                        "keep-alive",
-                                        "proxy-connection",
-                                        "proxy-authorization",
-                                        "te",
-                                        "trailer",
-                                        "transfer-encoding",
-                                        "upgrade",
-                                        "expect",
-                                        "range",
-                                        "accept-encoding",
-                                        "content-length",
-                                        "host",
-                                        "x-forwarded-for",
-                                        "x-forwarded-proto",
-                                        "x-request-id",
-                                        "x-banyan-shadow"};
+    static const struct span names[] = {SPAN_LIT("connection"),
+                                        SPAN_LIT("keep-alive"),
+                                        SPAN_LIT("proxy-connection"),
+                                        SPAN_LIT("proxy-authorization"),
+                                        SPAN_LIT("te"),
+                                        SPAN_LIT("trailer"),
+                                        SPAN_LIT("transfer-encoding"),
+                                        SPAN_LIT("upgrade"),
+                                        SPAN_LIT("expect"),
+                                        SPAN_LIT("range"),
+                                        SPAN_LIT("accept-encoding"),
+                                        SPAN_LIT("content-length"),
+                                        SPAN_LIT("host"),
+                                        SPAN_LIT("x-forwarded-for"),
+                                        SPAN_LIT("x-forwarded-proto"),
+                                        SPAN_LIT("x-request-id"),
+                                        SPAN_LIT("x-banyan-shadow")};
     if (name.len > 3 && strncasecmp(name.ptr, "if-", 3) == 0)
         return true;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (http_same_text(name, span_of(names[i])))
+        if (http_same_text(name, names[i]))
             return true;
     return false;
 }
@@ -220,8 +220,9 @@ static void add_header(struct buf *out, const char *name, struct span value) {
 }
 
 static struct span asked(const struct frame_sample *c, const char *name) {
+    struct span wanted = span_of(name);
     for (size_t i = 0; i < c->asked.count; i++)
-        if (http_same_text(c->asked.list[i].name, span_of(name)))
+        if (http_same_text(c->asked.list[i].name, wanted))
             return c->asked.list[i].value;
     return (struct span){0};
 }
@@ -272,36 +273,53 @@ static void count_call(struct subject *subject, enum route_side side, bool faile
     obs_histogram_add(&subject->tally.shadow_us[side], took);
 }
 
-static enum parallel_reason ask_route(const struct sample *s, enum route_side side,
-                                      const struct asker *asker, struct held *ret) {
+enum parallel_reason sample_begin(const struct sample *s, enum route_side side,
+                                  const struct asker *asker, struct buf *request, void *owner) {
     struct subject *subject = s->subject;
     const struct conf_side *to =
         side == ROUTE_SQL ? &subject->route->sql : &subject->route->mongodb;
-    _cleanup_(buf_release) struct buf request = {.max = REQUEST_MAX};
-    struct http_answer got = {0};
     struct err err;
-    bool late = false;
-    write_request(s, to->url.text, &request);
+    buf_clear(request);
+    request->max = REQUEST_MAX;
+    write_request(s, to->url.text, request);
     const struct http_ask ask = {.url = to->url.text,
-                                 .request = buf_span(&request),
+                                 .request = buf_span(request),
                                  .is_head = is_head(s),
                                  .limit_us = PARALLEL_DEADLINE_US,
                                  .answer_max = PARALLEL_ANSWER_MAX,
                                  .stop = asker->stop};
-    int64_t began = clock_mono_us();
-    int rc = buf_ok(&request) ? http_keeper_ask(asker->keeper, &ask, &got, &late, &err) : ERR_LIMIT;
-    int64_t ended = clock_mono_us();
-    bool failed = rc < 0 || got.status >= 500, stopped = rc == ERR_STOPPED;
+    int rc = buf_ok(request) ? http_keeper_begin(asker->keeper, &ask, owner, &err) : ERR_LIMIT;
+    const struct http_done done = {.rc = rc, .began_us = clock_mono_us()};
+    return rc < 0 ? sample_end(s, side, asker, &done, NULL) : COMPARABLE;
+}
+
+enum parallel_reason sample_end(const struct sample *s, enum route_side side,
+                                const struct asker *asker, const struct http_done *done,
+                                struct held *ret) {
+    const struct http_answer *got = &done->answer;
+    bool failed = done->rc < 0 || got->status >= 500, stopped = done->rc == ERR_STOPPED;
     if (!stopped)
-        count_call(subject, side, failed, ended - began);
-    subject_end(subject, side, asker->what, failed && !stopped, ended);
-    if (rc < 0)
-        return reason_of(rc, late);
-    struct answer a = {.status = got.status, .body = got.body};
+        count_call(s->subject, side, failed, done->took_us);
+    subject_end(s->subject, side, asker->what, failed && !stopped, done->began_us + done->took_us);
+    if (done->rc < 0)
+        return reason_of(done->rc, done->late);
+    struct answer a = {.status = got->status, .body = got->body};
     buf_clear(&ret->head);
-    buf_add_span(&ret->head, got.head);
+    buf_add_span(&ret->head, got->head);
     enum parallel_reason reason = hold(ret, &a, is_head(s));
-    return got.status == 401 || got.status == 403 ? NOT_COMPARED_FORBIDDEN : reason;
+    return got->status == 401 || got->status == 403 ? NOT_COMPARED_FORBIDDEN : reason;
+}
+
+static enum parallel_reason ask_route(const struct sample *s, enum route_side side,
+                                      const struct asker *asker, struct held *ret) {
+    _cleanup_(buf_release) struct buf request = {0};
+    struct http_done done;
+    enum parallel_reason reason = sample_begin(s, side, asker, &request, NULL);
+    if (reason != COMPARABLE)
+        return reason;
+    while (!http_keeper_next(asker->keeper, &done))
+        (void)http_keeper_wait(asker->keeper, -1, PARALLEL_DEADLINE_US);
+    return sample_end(s, side, asker, &done, ret);
 }
 
 static enum parallel_reason ask_operation(const struct sample *s, enum route_side side,

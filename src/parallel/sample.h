@@ -58,6 +58,16 @@ struct asker {
     enum budget_for what; /* it asks for */
 };
 
+/* A route's side is asked, without waiting: the exchange is under way in the asker's keeper, and
+ * sample_end is told its end. COMPARABLE, or why it has ended at once. `request` stays until then.
+ */
+enum parallel_reason sample_begin(const struct sample *s, enum route_side side,
+                                  const struct asker *asker, struct buf *request, void *owner);
+/* As sample_ask. */
+enum parallel_reason sample_end(const struct sample *s, enum route_side side,
+                                const struct asker *asker, const struct http_done *done,
+                                struct held *ret);
+
 /* What a side says now. Counts the call, its time and whether it
  * failed; the caller has asked subject_begin. COMPARABLE, or why not; NOT_COMPARED_FORBIDDEN where
  * it says 401 or 403: `ret` has the answer all the same. */

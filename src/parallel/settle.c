@@ -217,6 +217,7 @@ static void give_back(struct settling *s, struct item *item) {
 static void *settler_main(void *argument) {
     struct settler t = {.s = argument};
     struct item *item;
+    thread_make_way();
     t.asker = (struct asker){http_keeper_new(), &t.s->p->operations, &t.s->p->stop, BUDGET_RECHECK};
     arena_init(&t.memory, ANSWER_ARENA_MAX);
     arena_init(&t.scratch, ANSWER_ARENA_MAX);

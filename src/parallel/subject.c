@@ -127,6 +127,13 @@ enum parallel_reason subject_begin(struct subject *s, enum route_side side, enum
     return reason;
 }
 
+bool subject_has_place(struct subject *s, enum budget_for what) {
+    pthread_mutex_lock(&s->shared->lock);
+    bool has = budget_has_place(&s->shared->budget, what);
+    pthread_mutex_unlock(&s->shared->lock);
+    return has;
+}
+
 void subject_end(struct subject *s, enum route_side side, enum budget_for what, bool failed,
                  int64_t now_us) {
     pthread_mutex_lock(&s->shared->lock);

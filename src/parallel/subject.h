@@ -63,6 +63,8 @@ int subjects_compile(struct subjects *s, const struct plan *plan, struct err *er
 /* Whether a call may be made to that side now, and its end (budget.h). */
 enum parallel_reason subject_begin(struct subject *s, enum route_side side, enum budget_for what,
                                    int64_t now_us);
+/* Perhaps the next moment already not. */
+bool subject_has_place(struct subject *s, enum budget_for what);
 void subject_end(struct subject *s, enum route_side side, enum budget_for what, bool failed,
                  int64_t now_us);
 

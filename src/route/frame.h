@@ -65,7 +65,6 @@ struct frame_sample {
     struct span method, uri; /* raw, with the query */
     struct span remote;      /* the client's address, for X-Forwarded-For */
     bool tls;                /* for X-Forwarded-Proto */
-    struct frame_headers asked;
     struct span asked_body;
 
     enum route_side side; /* who answered */
@@ -73,13 +72,15 @@ struct frame_sample {
     enum frame_failure failure; /* not FRAME_NO_FAILURE: SQL stood in for MongoDB */
     uint16_t status;
     int64_t upstream_us;
-    struct frame_headers
-        answered; /* those that are compared, and what is needed to read the body */
     struct span body;
     bool truncated; /* `body` is only its beginning */
 
     enum frame_why why;
     uint64_t weight; /* how many requests it stands for, in millionths (sampling.h) */
+
+    /* Large, and mostly empty: last, so that the rest can be cleared without them. */
+    struct frame_headers asked;
+    struct frame_headers answered; /* which are compared, and what is needed to read the body */
 };
 
 /* Why a sample was not handed over. */

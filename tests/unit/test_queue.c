@@ -99,39 +99,6 @@ static void wait_ms(int ms) {
     queue_free(nothing);
 }
 
-static void a_quiet_push_wakes_nobody(void **state) {
-    (void)state;
-    struct one o = {.q = queue_new(10, 10)};
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, pop_one, &o), 0);
-    wait_ms(500); /* it waits by now */
-    assert_int_equal(queue_push_quietly(o.q, item(1), 1), QUEUE_OK);
-    wait_ms(300);
-    assert_int_equal(queue_length(o.q), 1);
-    queue_wake(o.q, 1);
-    pthread_join(thread, NULL);
-    assert_int_equal(o.result, QUEUE_OK);
-    assert_in_range(o.took_us, 700000, 9 * SECOND);
-    queue_free(o.q);
-}
-
-/* Who comes later takes it without having been woken. */
-static void what_was_pushed_quietly_is_there(void **state) {
-    (void)state;
-    struct queue *q = queue_new(2, 10);
-    void *got;
-    assert_int_equal(queue_push_quietly(q, item(1), 1), QUEUE_OK);
-    assert_int_equal(queue_push_quietly(q, item(2), 1), QUEUE_OK);
-    assert_int_equal(queue_push_quietly(q, item(3), 1), QUEUE_TIMEOUT);
-    assert_int_equal(queue_pop(q, &got, 0), QUEUE_OK);
-    assert_ptr_equal(got, item(1));
-    queue_close(q);
-    assert_int_equal(queue_push_quietly(q, item(3), 1), QUEUE_CLOSED);
-    assert_int_equal(queue_pop(q, &got, 0), QUEUE_OK);
-    assert_int_equal(queue_pop(q, &got, 0), QUEUE_CLOSED);
-    queue_free(q);
-}
-
 static void one_item_is_always_accepted(void **state) {
     (void)state;
     struct queue *q = queue_new(2, 10);
@@ -165,9 +132,8 @@ static void closing_ends_every_wait(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_arrives_once), cmocka_unit_test(a_quiet_push_wakes_nobody),
-        cmocka_unit_test(what_was_pushed_quietly_is_there),
-        cmocka_unit_test(one_item_is_always_accepted), cmocka_unit_test(closing_ends_every_wait)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(everything_arrives_once),
+                                       cmocka_unit_test(one_item_is_always_accepted),
+                                       cmocka_unit_test(closing_ends_every_wait)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,312 @@
+#include "http/call.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROOM 16384
+
+void call_hang_up(struct call *c) {
+    if (c->fd >= 0)
+        close(c->fd);
+    c->fd = -1;
+}
+
+static void forget_addresses(struct call *c) {
+    if (c->found)
+        freeaddrinfo(c->found);
+    c->found = c->next = NULL;
+}
+
+/* Until the last bytes came, not until this thread got to see them. */
+static int64_t time_taken(const struct call *c, int64_t until_now_us) {
+    int64_t us = c->came_wall_us - c->began_wall_us;
+    return us >= 0 && us < until_now_us ? us : until_now_us; /* the clock may have been set */
+}
+
+static void finish(struct call *c, int rc) {
+    forget_addresses(c);
+    c->rc = rc;
+    c->used_us = clock_mono_us();
+    c->took_us = time_taken(c, c->used_us - c->began_us);
+    c->step = CALL_ENDED;
+    if (rc < 0)
+        call_hang_up(c);
+}
+
+static int unreachable(struct call *c, const char *what) {
+    return err_set_retriable(&c->err, ERR_UNREACHABLE, "%s:%s: %s", c->host, c->port, what);
+}
+
+static int wire(struct call *c, const char *why) {
+    return err_set(&c->err, ERR_WIRE, "%s:%s: %s", c->host, c->port, why);
+}
+
+/* ---- a connection ---- */
+
+/* False: that address is none. */
+static bool connect_to(struct call *c, const struct addrinfo *a) {
+    int one = 1;
+    call_hang_up(c);
+    c->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->fd < 0)
+        return false;
+    (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one);
+    return connect(c->fd, a->ai_addr, a->ai_addrlen) == 0 || errno == EINPROGRESS;
+}
+
+static void connect_next(struct call *c, int failure) {
+    while (c->next) {
+        const struct addrinfo *a = c->next;
+        c->next = a->ai_next;
+        if (connect_to(c, a)) {
+            c->step = CALL_CONNECTING;
+            return;
+        }
+        failure = errno;
+    }
+    finish(c, unreachable(c, strerror(failure)));
+}
+
+static void open_connection(struct call *c) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    c->kept = false;
+    int rc = getaddrinfo(c->host, c->port, &hints, &c->found);
+    if (rc != 0) {
+        c->found = NULL;
+        finish(c, unreachable(c, gai_strerror(rc)));
+        return;
+    }
+    c->next = c->found;
+    connect_next(c, 0);
+}
+
+/* A kept connection that ended in the same moment: nothing has come, nothing was counted. */
+static void fail(struct call *c, int rc) {
+    if (c->kept && rc == ERR_UNREACHABLE && c->in.len == 0)
+        open_connection(c);
+    else
+        finish(c, rc);
+}
+
+/* ---- the request ---- */
+
+static void send_some(struct call *c) {
+    struct span bytes = c->ask.request;
+    while (c->sent < bytes.len) {
+        ssize_t n = send(c->fd, bytes.ptr + c->sent, bytes.len - c->sent, MSG_NOSIGNAL);
+        if (n > 0)
+            c->sent += (size_t)n;
+        else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        else if (n == 0 || errno != EINTR)
+            break; /* it may have answered and closed: its answer counts */
+    }
+    c->step = CALL_RECEIVING;
+}
+
+static void begin_sending(struct call *c) {
+    c->step = CALL_SENDING;
+    c->sent = 0;
+    send_some(c);
+}
+
+static void connected(struct call *c) {
+    int failure = 0;
+    socklen_t len = sizeof failure;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
+        failure = errno;
+    if (failure) {
+        connect_next(c, failure);
+        return;
+    }
+    forget_addresses(c);
+    begin_sending(c);
+}
+
+/* ---- the answer ---- */
+
+/* 1: the head of the answer is there; 0: more is needed. Passes over 100 Continue and the like. */
+static int read_head(struct call *c) {
+    const char *why = "";
+    for (;;) {
+        int rc = http_reply_read(buf_span(&c->in), &c->reply, &why);
+        if (rc < 0)
+            return wire(c, why);
+        if (rc == 0 || c->reply.status >= 200)
+            return rc;
+        c->in.len -= c->reply.head_len;
+        memmove(c->in.data, c->in.data + c->reply.head_len, c->in.len);
+    }
+}
+
+/* 1: whole; 0: more is needed. */
+static int read_body(struct call *c, bool end) {
+    size_t there = c->in.len - c->reply.head_len;
+    const char *why = "";
+    if (c->ask.is_head)
+        return 1;
+    if (c->reply.chunked) {
+        int rc = http_chunks_read(&c->chunks, c->in.data + c->reply.head_len, there, &why);
+        c->body_len = c->chunks.body;
+        c->body_raw = c->chunks.at;
+        return rc < 0 ? wire(c, why) : rc;
+    }
+    c->to_end = !c->reply.has_length;
+    c->body_len = c->body_raw = c->reply.has_length ? (size_t)c->reply.length : there;
+    return c->to_end ? end : there >= c->reply.length;
+}
+
+/* 1: all of it is there; 0: more is needed. */
+static int read_answer(struct call *c, bool end) {
+    if (!c->has_head) {
+        int rc = read_head(c);
+        if (rc <= 0)
+            return rc;
+        c->has_head = true;
+    }
+    int rc = read_body(c, end);
+    if (rc >= 0 && c->body_len > c->ask.answer_max)
+        return err_set(&c->err, ERR_LIMIT, "%s: the answer is too long", c->host);
+    return rc;
+}
+
+static void answered(struct call *c) {
+    finish(c, 0);
+    if (c->to_end || c->reply.close || c->in.len != c->reply.head_len + c->body_raw)
+        call_hang_up(c);
+}
+
+/* True: it goes on, and there may be more. */
+static bool take(struct call *c, bool end) {
+    int rc = c->in.len ? read_answer(c, end) : 0;
+    if (rc == 0 && end)
+        rc = c->in.len ? wire(c, "the answer ends too soon")
+                       : unreachable(c, "the connection was closed without an answer");
+    if (rc < 0)
+        fail(c, rc);
+    else if (rc > 0)
+        answered(c);
+    return rc == 0;
+}
+
+/* As recv, and takes down when it came (socket(7), SO_TIMESTAMPNS). */
+static ssize_t receive_some(struct call *c, char *to) {
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(struct timespec))];
+    } control;
+    struct iovec bytes = {.iov_base = to, .iov_len = ROOM};
+    struct msghdr m = {.msg_iov = &bytes,
+                       .msg_iovlen = 1,
+                       .msg_control = &control,
+                       .msg_controllen = sizeof control};
+    struct timespec t;
+    ssize_t n = recvmsg(c->fd, &m, 0);
+    const struct cmsghdr *came = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (came && came->cmsg_level == SOL_SOCKET && came->cmsg_type == SCM_TIMESTAMPNS) {
+        memcpy(&t, CMSG_DATA(came), sizeof t);
+        c->came_wall_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    }
+    return n;
+}
+
+static void receive(struct call *c) {
+    for (;;) {
+        char *to = buf_reserve(&c->in, ROOM);
+        if (!to) {
+            finish(c, err_set(&c->err, ERR_LIMIT, "%s: the answer is too long", c->host));
+            return;
+        }
+        ssize_t n = receive_some(c, to);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            if (errno != EAGAIN && errno != EWOULDBLOCK)
+                fail(c, unreachable(c, strerror(errno)));
+            return;
+        }
+        c->in.len += (size_t)n;
+        if (!take(c, n == 0))
+            return;
+    }
+}
+
+/* ---- from outside ---- */
+
+/* The other end may have closed it, or sent what nobody asked for. */
+static bool is_usable(const struct call *c, int64_t now_us) {
+    char byte;
+    return c->fd >= 0 && now_us - c->used_us < HTTP_KEPT_IDLE_US &&
+           recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+void call_begin(struct call *c, const struct http_ask *ask, void *owner, int64_t now_us) {
+    c->ask = *ask;
+    c->owner = owner;
+    c->late = c->has_head = c->to_end = false;
+    c->began_us = now_us;
+    c->began_wall_us = clock_wall_us();
+    c->came_wall_us = 0;
+    c->until_us = now_us + ask->limit_us;
+    c->chunks = (struct http_chunks){0};
+    c->body_len = c->body_raw = 0;
+    c->rc = 0;
+    if (c->in.cap > HTTP_KEPT_ANSWER_MAX)
+        buf_release(&c->in);
+    c->in.len = 0;
+    c->in.full = false;
+    c->in.max = ask->answer_max * 2 + HTTP_HEAD_MAX + 2 * (size_t)ROOM; /* chunks of one byte */
+    c->kept = is_usable(c, now_us);
+    if (c->kept)
+        begin_sending(c);
+    else
+        open_connection(c);
+}
+
+short call_wants(const struct call *c) {
+    switch (c->step) {
+    case CALL_CONNECTING:
+    case CALL_SENDING:
+        return POLLOUT;
+    case CALL_RECEIVING:
+        return POLLIN;
+    case CALL_NONE:
+    case CALL_ENDED:
+        break;
+    }
+    return 0;
+}
+
+void call_go_on(struct call *c) {
+    if (c->step == CALL_CONNECTING)
+        connected(c);
+    else if (c->step == CALL_SENDING)
+        send_some(c);
+    else if (c->step == CALL_RECEIVING)
+        receive(c);
+}
+
+void call_check(struct call *c, int64_t now_us) {
+    if (c->step == CALL_NONE || c->step == CALL_ENDED)
+        return;
+    if (c->ask.stop && atomic_load(c->ask.stop)) {
+        finish(c, err_set(&c->err, ERR_STOPPED, "asked to stop"));
+    } else if (now_us >= c->until_us) {
+        c->late = true;
+        finish(c, unreachable(c, "no answer in time"));
+    }
+}
+
+void call_end(struct call *c) {
+    forget_addresses(c);
+    c->step = CALL_NONE;
+}
