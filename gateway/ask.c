@@ -161,10 +161,9 @@ static const ngx_str_t *location_of(ngx_http_request_t *r, const banyan_request_
 }
 
 static struct span raw_path(ngx_http_request_t *r) {
-    u_char *query =
-        ngx_strlchr(r->unparsed_uri.data, r->unparsed_uri.data + r->unparsed_uri.len, '?');
-    return span_make(r->unparsed_uri.data,
-                     query ? (size_t)(query - r->unparsed_uri.data) : r->unparsed_uri.len);
+    struct span uri = banyan_span(r->unparsed_uri);
+    const char *query = memchr(uri.ptr, '?', uri.len);
+    return query ? span_make(uri.ptr, (size_t)(query - uri.ptr)) : uri;
 }
 
 /* A path that nginx did not have to decode or tidy up has one reading. */

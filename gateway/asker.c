@@ -48,9 +48,17 @@ char *banyan_key_load(ngx_conf_t *cf, ngx_str_t *path, const struct jwt_key **re
 
 /* ---- values ---- */
 
-static struct span variable(ngx_http_request_t *r, ngx_http_complex_value_t *v) {
+static struct span variable(ngx_http_request_t *r, ngx_int_t index) {
+    const ngx_http_variable_value_t *v = ngx_http_get_flushed_variable(r, (ngx_uint_t)index);
+    return v && !v->not_found ? span_make(v->data, v->len) : (struct span){0};
+}
+
+static struct span text_of(ngx_http_request_t *r, const banyan_asker_t *asker) {
     ngx_str_t text;
-    return ngx_http_complex_value(r, v, &text) == NGX_OK ? banyan_span(text) : (struct span){0};
+    if (asker->variable != NGX_ERROR)
+        return variable(r, asker->variable);
+    return ngx_http_complex_value(r, asker->value, &text) == NGX_OK ? banyan_span(text)
+                                                                    : (struct span){0};
 }
 
 /* Two such headers never come so far: nginx answers 400. */
@@ -89,7 +97,7 @@ static struct span value_of(ngx_http_request_t *r, const banyan_asker_t *asker,
                             banyan_token_t **cache, enum json_type *type) {
     *type = JSON_STRING;
     if (asker->value)
-        return variable(r, asker->value);
+        return text_of(r, asker);
     return asker->key ? claim(r, asker, cache, type) : (struct span){0};
 }
 

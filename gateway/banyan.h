@@ -51,6 +51,7 @@ extern ngx_command_t banyan_commands[];
 /* Where something about the asker comes from. */
 typedef struct {
     ngx_http_complex_value_t *value; /* NULL: a claim, or nothing */
+    ngx_int_t variable;              /* `value` is just that, by its index; NGX_ERROR: it is not */
     ngx_str_t claim;
     const struct jwt_key *key;
 } banyan_asker_t;

@@ -20,9 +20,21 @@
 
 /* ---- the route block ---- */
 
-/* "$http_x_user_id" */
+/* "$http_x_user_id" alone: that can be had without putting a text together. */
+static ngx_int_t sole_variable(ngx_conf_t *cf, const ngx_str_t *v) {
+    ngx_str_t name = {v->len - 1, v->data + 1};
+    if (v->len < 2 || v->data[0] != '$')
+        return NGX_ERROR;
+    for (size_t i = 0; i < name.len; i++)
+        if (!((name.data[i] >= 'a' && name.data[i] <= 'z') || name.data[i] == '_' ||
+              (i > 0 && name.data[i] >= '0' && name.data[i] <= '9')))
+            return NGX_ERROR;
+    return ngx_http_get_variable_index(cf, &name);
+}
+
 static char *set_value(ngx_conf_t *cf, banyan_asker_t *asker, ngx_str_t *v) {
     ngx_http_compile_complex_value_t compile = {.cf = cf, .value = v};
+    asker->variable = sole_variable(cf, v);
     asker->value = compile.complex_value = ngx_pcalloc(cf->pool, sizeof *asker->value);
     return asker->value && ngx_http_compile_complex_value(&compile) == NGX_OK ? NGX_CONF_OK
                                                                               : NGX_CONF_ERROR;

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "gateway/keys.h"
+#include "gateway/nginx_log.h"
 #include "route/sampling.h"
 
 #include <inttypes.h>
@@ -13,21 +14,6 @@
 
 /* Idle connections that each worker keeps to each service. */
 #define KEEPALIVE 64
-#define LOG_FIELDS(X)                                                                              \
-    X("time", "$time_iso8601")                                                                     \
-    X("request_id", "$request_id")                                                                 \
-    X("method", "$request_method")                                                                 \
-    X("route", "$banyan_route")                                                                    \
-    X("target", "$banyan_target")                                                                  \
-    X("service", "$banyan_service")                                                                \
-    X("migrated", "$banyan_migrated")                                                              \
-    X("reason", "$banyan_reason")                                                                  \
-    X("fallback", "$banyan_fallback")                                                              \
-    X("status", "$status")                                                                         \
-    X("upstream_status", "$upstream_status")                                                       \
-    X("bytes", "$body_bytes_sent")                                                                 \
-    X("seconds", "$request_time")                                                                  \
-    X("upstream_seconds", "$upstream_response_time")
 
 /* Statuses of services that count as 5xx; 502 and 504 are nginx's own as well. */
 #define FAILURES "500 501 502 503 504 505 506 507 508 510 511"
@@ -170,7 +156,8 @@ static void add_upstream(struct buf *out, size_t n, const char *side, const char
 }
 
 struct location {
-    const char *name, *side;
+    const char *name;
+    enum route_side side;
     bool write;  /* is not tried again on another connection */
     bool rescue; /* SQL in MongoDB's place */
     bool socket; /* may be silent */
@@ -179,11 +166,15 @@ struct location {
 
 /* On a connection that was idle, a service may have hung up in the same moment: nginx then opens a
  * fresh one, for reads only. */
-static void add_location(struct buf *out, size_t n, const struct location *l) {
+static void add_location(struct buf *out, const struct nginx_paths *paths, size_t n,
+                         const struct location *l) {
+    const char *side = route_side_name(l->side);
     line(out, 2, "location @banyan_%zu_%s {", n, l->name);
-    if (l->rescue)
+    if (l->rescue) /* it may refuse to: the line is the server's, which asks who has answered */
         line(out, 3, "banyan_rescue on;");
-    line(out, 3, "proxy_pass http://banyan_%zu_%s%s;", n, l->side, l->write ? "_write" : "");
+    else
+        line(out, 3, "access_log \"%s/access.log\" banyan_%zu_%s;", paths->folder, n, side);
+    line(out, 3, "proxy_pass http://banyan_%zu_%s%s;", n, side, l->write ? "_write" : "");
     line(out, 3, "proxy_next_upstream %s;", l->write ? "off" : "error");
     if (l->guard) {
         line(out, 3, "proxy_connect_timeout %lldms;", (long long)(l->guard->connect_us / 1000));
@@ -199,20 +190,21 @@ static void add_location(struct buf *out, size_t n, const struct location *l) {
     line(out, 2, "}");
 }
 
-static void add_locations(struct buf *out, size_t n, const struct conf_route *r) {
-    add_location(out, n, &(struct location){.name = "sql", .side = "sql"});
-    add_location(out, n, &(struct location){.name = "sql_write", .side = "sql", .write = true});
-    add_location(out, n, &(struct location){.name = "mongodb", .side = "mongodb"});
-    add_location(out, n,
-                 &(struct location){.name = "mongodb_write", .side = "mongodb", .write = true});
-    if (!r->fallback.enabled)
-        return;
-    add_location(out, n,
-                 &(struct location){.name = "guarded", .side = "mongodb", .guard = &r->fallback});
-    add_location(out, n,
-                 &(struct location){
-                     .name = "socket", .side = "mongodb", .socket = true, .guard = &r->fallback});
-    add_location(out, n, &(struct location){.name = "rescue", .side = "sql", .rescue = true});
+static void add_locations(struct buf *out, const struct nginx_paths *paths, size_t n,
+                          const struct conf_route *r) {
+    const struct conf_fallback *guard = &r->fallback;
+    const struct location list[] = {
+        {.name = "sql", .side = ROUTE_SQL},
+        {.name = "sql_write", .side = ROUTE_SQL, .write = true},
+        {.name = "mongodb", .side = ROUTE_MONGODB},
+        {.name = "mongodb_write", .side = ROUTE_MONGODB, .write = true},
+        /* only with a fallback */
+        {.name = "guarded", .side = ROUTE_MONGODB, .guard = guard},
+        {.name = "socket", .side = ROUTE_MONGODB, .socket = true, .guard = guard},
+        {.name = "rescue", .side = ROUTE_SQL, .rescue = true}};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (guard->enabled || !(list[i].guard || list[i].rescue))
+            add_location(out, paths, n, &list[i]);
 }
 
 /* ---- the http context ---- */
@@ -237,25 +229,21 @@ static void add_route_upstreams(struct buf *out, const struct nginx_paths *paths
 
 static void add_route_locations(struct buf *out, const struct nginx_paths *paths, size_t n,
                                 const struct conf_module *m, const struct conf_route *r) {
+    (void)m;
+    add_locations(out, paths, n, r);
+}
+
+static void add_route_logs(struct buf *out, const struct nginx_paths *paths, size_t n,
+                           const struct conf_module *m, const struct conf_route *r) {
     (void)m, (void)paths;
-    add_locations(out, n, r);
+    nginx_log_format_of(out, n, r, ROUTE_SQL);
+    nginx_log_format_of(out, n, r, ROUTE_MONGODB);
 }
 
 static void add_route_headers(struct buf *out, const struct nginx_paths *paths, size_t n,
                               const struct conf_module *m, const struct conf_route *r) {
     (void)n, (void)m, (void)paths;
     add_identity_headers(out, r);
-}
-
-static void add_log_format(struct buf *out) {
-    line(out, 1, "log_format banyan escape=json");
-    const char *before = "{";
-#define LOG_FIELD(name, value)                                                                     \
-    line(out, 2, "'%s\"" name "\":\"" value "\"'", before);                                        \
-    before = ",";
-    LOG_FIELDS(LOG_FIELD)
-#undef LOG_FIELD
-    line(out, 2, "'}';");
 }
 
 static void add_trust(struct buf *out, const struct conf *conf) {
@@ -319,7 +307,8 @@ static void add_settings(struct buf *out, const struct conf *conf,
     line(out, 2, "default upgrade;");
     line(out, 2, "'' '';");
     line(out, 1, "}");
-    add_log_format(out);
+    nginx_log_format(out);
+    each_route(out, conf, paths, add_route_logs);
     each_route(out, conf, paths, add_route_upstreams);
     each_route(out, conf, paths, add_route);
     add_server(out, conf, paths);
