@@ -34,24 +34,12 @@ char *buf_reserve(struct buf *b, size_t more) {
     return b->data + b->len;
 }
 
-void buf_add(struct buf *b, const void *bytes, size_t len) {
+void buf_add_grown(struct buf *b, const void *bytes, size_t len) {
     char *to = buf_reserve(b, len);
     if (!to || len == 0)
         return;
     memcpy(to, bytes, len);
     b->len += len;
-}
-
-void buf_add_span(struct buf *b, struct span s) {
-    buf_add(b, s.ptr, s.len);
-}
-
-void buf_add_text(struct buf *b, const char *text) {
-    buf_add(b, text, strlen(text));
-}
-
-void buf_add_char(struct buf *b, char c) {
-    buf_add(b, &c, 1);
 }
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list args) {

@@ -44,10 +44,30 @@ static inline struct span buf_span(const struct buf *b) {
  */
 char *buf_reserve(struct buf *b, size_t more);
 
-void buf_add(struct buf *b, const void *bytes, size_t len);
-void buf_add_span(struct buf *b, struct span s);
-void buf_add_text(struct buf *b, const char *text);
-void buf_add_char(struct buf *b, char c);
+/* Where there is no room yet, or none at all. */
+void buf_add_grown(struct buf *b, const void *bytes, size_t len);
+
+static inline void buf_add(struct buf *b, const void *bytes, size_t len) {
+    if (len > 0 && len <= b->cap - b->len && b->len + len <= b->max && !b->full) {
+        memcpy(b->data + b->len, bytes, len);
+        b->len += len;
+    } else {
+        buf_add_grown(b, bytes, len);
+    }
+}
+
+static inline void buf_add_span(struct buf *b, struct span s) {
+    buf_add(b, s.ptr, s.len);
+}
+
+static inline void buf_add_text(struct buf *b, const char *text) {
+    buf_add(b, text, strlen(text));
+}
+
+static inline void buf_add_char(struct buf *b, char c) {
+    buf_add(b, &c, 1);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 void buf_vprintf(struct buf *b, const char *fmt, va_list args) printf_like(2, 0);
 
