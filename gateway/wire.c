@@ -32,6 +32,7 @@ static struct {
     size_t sent;  /* so far; at least `begin` */
     ngx_msec_t next_try, delay;
     ngx_event_t timer; /* set: it will send what is pending */
+    ngx_uint_t full;   /* the socket took no more: it will say when it does */
 } wire;
 
 ngx_uint_t banyan_wire_is_up(void) {
@@ -111,6 +112,7 @@ static void send_some(void) {
             wire.sent += (size_t)n;
             wire.delay = RETRY_MIN_MS;
         } else if (n < 0 && ngx_errno == NGX_EAGAIN) {
+            wire.full = 1;
             wire.connection->write->ready = 0;
             if (ngx_handle_write_event(wire.connection->write, 0) != NGX_OK)
                 go_away();
@@ -123,15 +125,18 @@ static void send_some(void) {
     forget_sent();
 }
 
+/* Also whenever the daemon has read: what is pending waits for its timer then. */
 static void on_write(ngx_event_t *event) {
     (void)event;
-    if (wire.connection)
-        send_some();
+    if (!wire.connection || !wire.full)
+        return;
+    wire.full = 0;
+    send_some();
 }
 
 static void on_timer(ngx_event_t *event) {
     (void)event;
-    if (wire.connection && wire.connection->write->ready)
+    if (wire.connection && !wire.full)
         send_some();
 }
 
@@ -170,6 +175,7 @@ static ngx_uint_t adopt(int fd) {
     c->write->handler = on_write;
     c->read->log = c->write->log = wire.log;
     c->write->ready = 1;
+    wire.full = 0;
     wire.connection = c;
     if ((ngx_add_conn ? ngx_add_conn(c) : ngx_handle_read_event(c->read, 0)) == NGX_OK)
         return 1;
@@ -205,7 +211,7 @@ void banyan_wire_start(ngx_cycle_t *cycle, const banyan_main_conf_t *conf) {
 /* ---- frames ---- */
 
 static bool is_taken(bool written) {
-    if (!written || !wire.connection->write->ready)
+    if (!written || wire.full)
         return written;
     if (wire.pending.len - wire.sent >= TOGETHER_MAX)
         send_some();

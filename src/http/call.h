@@ -19,8 +19,8 @@
 enum call_step { CALL_NONE, CALL_CONNECTING, CALL_SENDING, CALL_RECEIVING, CALL_ENDED };
 
 struct call {
-    char host[256], port[8];
-    int fd; /* -1: none */
+    char url[280], host[280], port[8]; /* as asked, and its parts */
+    int fd;                            /* -1: none */
     int64_t used_us;
     struct buf in;
 

@@ -34,48 +34,59 @@ void http_keeper_free(struct http_keeper *k) {
 
 /* ---- connections ---- */
 
-static bool is_to(const struct call *c, const struct http_url *url) {
-    return c->fd >= 0 && span_is(url->host, c->host) && span_is(url->port, c->port);
+/* A free one to that service; NULL: there is none. */
+static struct call *kept_to(struct http_keeper *k, const char *url) {
+    for (size_t i = 0; i < k->count; i++) {
+        struct call *c = &k->calls[i];
+        if (c->step == CALL_NONE && c->fd >= 0 && strcmp(c->url, url) == 0)
+            return c;
+    }
+    return NULL;
 }
 
-/* A free one to that service, or a place for one: a new one, else that of the connection which was
- * not used for longest. NULL: all are in use. */
-static struct call *place_of(struct http_keeper *k, const struct http_url *url) {
+/* For another one: a place that was never used or has none, else that of the one which was not used
+ * for longest. NULL: all are in use. */
+static struct call *place_for(struct http_keeper *k) {
     struct call *place = NULL;
     for (size_t i = 0; i < k->count; i++) {
         struct call *c = &k->calls[i];
-        if (c->step != CALL_NONE)
-            continue;
-        if (is_to(c, url))
-            return c;
-        if (!place || (place->fd >= 0 && (c->fd < 0 || c->used_us < place->used_us)))
+        if (c->step == CALL_NONE &&
+            (!place || (place->fd >= 0 && (c->fd < 0 || c->used_us < place->used_us))))
             place = c;
     }
     if ((!place || place->fd >= 0) && k->count < HTTP_KEPT_MAX) {
         place = &k->calls[k->count++];
         place->fd = -1;
     }
-    if (!place)
-        return NULL;
-    call_hang_up(place);
-    (void)snprintf(place->host, sizeof place->host, "%.*s", SPAN_ARG(url->host));
-    (void)snprintf(place->port, sizeof place->port, "%.*s", SPAN_ARG(url->port));
     return place;
+}
+
+static int make_place(struct http_keeper *k, const char *text, struct call **ret, struct err *err) {
+    struct http_url url;
+    int rc = http_url_parse(text, &url, err);
+    if (rc < 0)
+        return rc;
+    if (url.tls || strlen(text) >= sizeof k->calls->url)
+        return err_set(err, ERR_CONF, "not the URL of a service: http://host:port");
+    struct call *c = place_for(k);
+    if (!c)
+        return err_set(err, ERR_LIMIT, "%d requests are under way", HTTP_KEPT_MAX);
+    call_hang_up(c);
+    (void)snprintf(c->url, sizeof c->url, "%s", text);
+    (void)snprintf(c->host, sizeof c->host, "%.*s", SPAN_ARG(url.host));
+    (void)snprintf(c->port, sizeof c->port, "%.*s", SPAN_ARG(url.port));
+    *ret = c;
+    return 0;
 }
 
 /* ---- exchanges ---- */
 
 int http_keeper_begin(struct http_keeper *k, const struct http_ask *ask, void *owner,
                       struct err *err) {
-    struct http_url url;
-    int rc = http_url_parse(ask->url, &url, err);
+    struct call *c = kept_to(k, ask->url);
+    int rc = c ? 0 : make_place(k, ask->url, &c, err);
     if (rc < 0)
         return rc;
-    if (url.tls || url.host.len >= sizeof k->calls->host)
-        return err_set(err, ERR_CONF, "not the URL of a service: http://host:port");
-    struct call *c = place_of(k, &url);
-    if (!c)
-        return err_set(err, ERR_LIMIT, "%d requests are under way", HTTP_KEPT_MAX);
     call_begin(c, ask, owner, clock_mono_us());
     k->ended += c->step == CALL_ENDED;
     return 0;
@@ -173,9 +184,9 @@ struct span http_head_value(struct span head, const char *name, const char *from
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!stop)
             stop = end;
-        const char *colon = memchr(at, ':', (size_t)(stop - at));
-        if (colon && http_same_text(span_make(at, (size_t)(colon - at)), wanted))
-            return trimmed(colon + 1, stop);
+        if ((size_t)(stop - at) > wanted.len && at[wanted.len] == ':' &&
+            http_same_text(span_make(at, wanted.len), wanted))
+            return trimmed(at + wanted.len + 1, stop);
     }
     return (struct span){0};
 }

@@ -25,11 +25,11 @@ struct http_keeper *http_keeper_new(void);
 void http_keeper_free(struct http_keeper *k);
 
 struct http_ask {
-    const char *url;         /* http://host[:port]; what follows does not count */
-    struct span request;     /* the whole of it; stays until the end */
-    bool is_head;            /* HEAD: the answer has no body */
-    int64_t limit_us;        /* for everything but the lookup of the host's name */
-    size_t answer_max;       /* bytes of the body */
+    const char *url;     /* http://host[:port], at most 279 bytes; what follows does not count */
+    struct span request; /* the whole of it; stays until the end */
+    bool is_head;        /* HEAD: the answer has no body */
+    int64_t limit_us;    /* for everything but the lookup of the host's name */
+    size_t answer_max;   /* bytes of the body */
     const atomic_bool *stop; /* NULL: nobody says stop */
 };
 

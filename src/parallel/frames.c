@@ -1,17 +1,11 @@
 /* Frames from nginx's workers, on to those who compare: what they cannot take now is dropped and
  * counted. */
-#include "base/mem.h"
 #include "parallel/core.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 static void take_sample(void *context, struct span frame) {
     struct parallel *p = context;
     struct subject *subject = NULL;
-    char *copy = mem_alloc(frame.len);
-    memcpy(copy, frame.ptr, frame.len);
-    struct sample *s = sample_new(&p->subjects, copy, frame.len, &subject);
+    struct sample *s = sample_new(&p->subjects, frame, &subject);
     if (!s) {
         atomic_fetch_add(subject ? &p->broken : &p->foreign, 1);
         return;

@@ -54,15 +54,15 @@ static bool is_shadow(const struct frame_sample *c) {
     return false;
 }
 
-struct sample *sample_new(const struct subjects *subjects, char *bytes, size_t len,
+struct sample *sample_new(const struct subjects *subjects, struct span frame,
                           struct subject **ret_subject) {
     struct err ignored;
-    struct sample *s = mem_alloc(sizeof *s);
-    s->bytes = bytes;
-    s->len = len;
+    struct sample *s = mem_alloc(sizeof *s + frame.len);
+    memcpy(s->bytes, frame.ptr, frame.len);
+    s->len = frame.len;
     s->operation = NULL;
     s->subject = NULL;
-    if (frame_sample_read(span_make(bytes, len), &s->call, &ignored) == 0)
+    if (frame_sample_read(span_make(s->bytes, s->len), &s->call, &ignored) == 0)
         s->subject = subjects_route(subjects, s->call.module, s->call.route);
     *ret_subject = s->subject;
     if (s->subject && can_be_sent(&s->call) && !is_shadow(&s->call)) {
@@ -87,7 +87,6 @@ void sample_free(struct sample *s) {
         return;
     if (s->operation)
         operation_call_unref(s->operation);
-    free(s->bytes);
     free(s);
 }
 
@@ -172,7 +171,7 @@ enum parallel_reason sample_primary(const struct sample *s, struct held *ret) {
     const struct frame_sample *c = &s->call;
     struct answer a = {.status = c->status, .body = c->body, .cut = c->truncated};
     buf_clear(&ret->head);
-    buf_printf(&ret->head, "HTTP/1.1 %u\r\n", c->status);
+    buf_add_text(&ret->head, "HTTP/1.1\r\n"); /* the status stands in the answer */
     for (size_t i = 0; i < c->answered.count; i++) {
         buf_add_span(&ret->head, c->answered.list[i].name);
         buf_add_text(&ret->head, ": ");
@@ -250,7 +249,8 @@ static void write_request(const struct sample *s, const char *url, struct buf *o
         buf_add_text(out, ", ");
     }
     buf_add_span(out, c->remote);
-    buf_printf(out, "\r\nX-Forwarded-Proto: %s\r\n", c->tls ? "https" : "http");
+    buf_add_text(out,
+                 c->tls ? "\r\nX-Forwarded-Proto: https\r\n" : "\r\nX-Forwarded-Proto: http\r\n");
     add_header(out, "X-Request-Id", c->request_id);
     buf_add_text(out, "X-Banyan-Shadow: 1\r\n");
     if (c->asked_body.len)

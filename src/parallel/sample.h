@@ -17,14 +17,14 @@ struct sample {
     struct subject *subject;
     uint64_t weight;                  /* in millionths */
     struct operation_call *operation; /* of an operation; NULL: of a route, with all that follows */
-    char *bytes;                      /* the frame */
-    size_t len;
     struct frame_sample call;
+    size_t len;
+    char bytes[]; /* the frame */
 };
 
-/* Takes `bytes` over, also on failure. NULL: no frame of ours, of no route of ours, or one that
- * cannot be sent on (*ret_subject, where it is not NULL, says whose it would have been). */
-struct sample *sample_new(const struct subjects *subjects, char *bytes, size_t len,
+/* Copies the frame. NULL: no frame of ours, of no route of ours, or one that cannot be sent on
+ * (*ret_subject, where it is not NULL, says whose it would have been). */
+struct sample *sample_new(const struct subjects *subjects, struct span frame,
                           struct subject **ret_subject);
 /* Of a call of an operation, which it holds. */
 struct sample *sample_of_operation(struct subject *subject, const struct operation_call *call,

@@ -268,9 +268,9 @@ static void nap(void) {
 static void wait_for_more(struct worker *w) {
     struct parallel *p = w->comparer.p;
     uint64_t ignored;
+    atomic_store(&w->waits, has_room(w));
     if (w->taken > w->waiting)
         nap();
-    atomic_store(&w->waits, has_room(w));
     /* Whoever has pushed something sees that this one waits, or is seen here. */
     bool more = has_room(w) && queue_length(p->samples);
     if (!more && !atomic_load(&p->stop) &&
