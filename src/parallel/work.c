@@ -47,7 +47,8 @@ struct worker {
     struct comparer comparer;
     struct asker asker;
     struct place places[PLACES];
-    size_t taken, waiting; /* of them */
+    struct place *free[PLACES];
+    size_t free_count, waiting;
     int wake;
     _Atomic bool waits; /* and has room */
     pthread_t thread;
@@ -138,7 +139,7 @@ static void comparer_release(struct comparer *c) {
 static void leave(struct worker *w, struct place *at) {
     at->stage = FREE;
     at->sample = NULL;
-    w->taken--;
+    w->free[w->free_count++] = at;
 }
 
 /* It ends without a comparison. */
@@ -216,7 +217,6 @@ static void take(struct worker *w, struct place *at, struct sample *s) {
     enum parallel_reason reason = COMPARABLE;
     at->sample = s;
     at->differ = false;
-    w->taken++;
     if (!atomic_load(&s->subject->ready))
         reason = NOT_COMPARED_NOT_READY;
     else if (!subject_is_read(s->subject, s->call.method, s->call.uri))
@@ -236,17 +236,26 @@ static void take(struct worker *w, struct place *at, struct sample *s) {
 /* ---- the thread ---- */
 
 static bool has_room(const struct worker *w) {
-    return w->taken < PLACES;
+    return w->free_count > 0;
+}
+
+static void take_answers(struct worker *w) {
+    struct http_done done;
+    while (http_keeper_next(w->asker.keeper, &done)) {
+        struct place *at = done.owner;
+        if (at->stage == OTHER)
+            other_answered(w, at, &done);
+        else
+            sql_answered(w, at, &done);
+    }
 }
 
 static void fill(struct worker *w) {
     struct parallel *p = w->comparer.p;
-    struct place *at = w->places;
     void *item;
     while (has_room(w) && queue_pop(p->samples, &item, 0) == QUEUE_OK) {
-        while (at->stage != FREE)
-            at++;
-        take(w, at, item);
+        take(w, w->free[--w->free_count], item);
+        take_answers(w); /* who is not there says so at once: the next is not asked in vain */
     }
     if (!has_room(w) && queue_length(p->samples))
         workers_wake(p->workers);
@@ -269,7 +278,7 @@ static void wait_for_more(struct worker *w) {
     struct parallel *p = w->comparer.p;
     uint64_t ignored;
     atomic_store(&w->waits, has_room(w));
-    if (w->taken > w->waiting)
+    if (PLACES - w->free_count > w->waiting)
         nap();
     /* Whoever has pushed something sees that this one waits, or is seen here. */
     bool more = has_room(w) && queue_length(p->samples);
@@ -278,17 +287,6 @@ static void wait_for_more(struct worker *w) {
         read(w->wake, &ignored, sizeof ignored) < 0)
         ignored = 0; /* somebody else was faster */
     atomic_store(&w->waits, false);
-}
-
-static void take_answers(struct worker *w) {
-    struct http_done done;
-    while (http_keeper_next(w->asker.keeper, &done)) {
-        struct place *at = done.owner;
-        if (at->stage == OTHER)
-            other_answered(w, at, &done);
-        else
-            sql_answered(w, at, &done);
-    }
 }
 
 static void *worker_main(void *argument) {
@@ -372,10 +370,12 @@ static struct worker *worker_new(struct parallel *p) {
     struct worker *w = mem_zalloc(1, sizeof *w);
     comparer_init(&w->comparer, p);
     w->asker = (struct asker){http_keeper_new(), &p->operations, NULL, BUDGET_SAMPLE};
-    for (size_t i = 0; i < PLACES; i++) {
-        held_init(&w->places[i].primary);
-        held_init(&w->places[i].other);
-        held_init(&w->places[i].again);
+    for (size_t i = PLACES; i-- > 0;) {
+        struct place *at = &w->places[i];
+        held_init(&at->primary);
+        held_init(&at->other);
+        held_init(&at->again);
+        w->free[w->free_count++] = at;
     }
     w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return w;
