@@ -100,8 +100,8 @@ def test_once(control, edges):  # noqa: F811
         assert calls(main, "mongodb") == before + 50
         text = edge.api.get("/metrics").expect().body.decode()
         assert 'banyan_handed_over_total{operation="statistics",reason="sent"}' in text and "banyan_control_up 1" in text
-        text = main.api.get("/metrics").expect().body.decode()
-        assert 'banyan_edge_up{edge="edge-1"} 1' in text and 'banyan_edge_confirmed{edge="edge-1"} 1' in text
+        up = ('banyan_edge_up{edge="edge-1"} 1', 'banyan_edge_confirmed{edge="edge-1"} 1')
+        wait_until(lambda: all(line in main.api.get("/metrics").expect().body.decode() for line in up), 20, "the edge is up again")
 
 
 def test_samples(control, edges):  # noqa: F811
