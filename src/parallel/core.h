@@ -42,8 +42,8 @@ struct listener_sink frames_sink(struct parallel *p);
 
 bool workers_start(struct parallel *p, struct workers **ret) must_check;
 /* There is something in p->samples. Any thread. */
-void workers_wake(struct workers *w);
-void workers_stop(struct workers *w); /* p->stop is set; what waits is let go; NULL is fine */
+void workers_wake(struct workers *all);
+void workers_stop(struct workers *all); /* p->stop is set; what waits is let go; NULL is fine */
 /* In the calling thread. Takes the sample over. */
 void work_on_operation(struct parallel *p, struct sample *s);
 
