@@ -208,13 +208,12 @@ def test_under_live_changes_only_what_was_planted(world, pg, mongo):
 
 def flip(pg, stop):
     """Values that go back to what they were, each row by itself: whoever looks twice and sees the same has not seen a rest."""
-    generator = random.Random(12)
     with pg.connect(autocommit=True) as connection:
         number = 0
         while not stop.is_set():
             number += 1
-            identity = generator.randint(1, 20)
-            connection.execute(f"UPDATE void SET b = CASE WHEN b IS NULL THEN {number} END WHERE id = {identity}")
+            connection.execute(f"UPDATE void SET b = CASE WHEN b IS NULL THEN {number} END WHERE random() < 0.5")
+            time.sleep(0.004)
 
 
 def test_what_changes_and_changes_back_is_no_difference(world, pg):
@@ -223,8 +222,8 @@ def test_what_changes_and_changes_back_is_no_difference(world, pg):
     thread = threading.Thread(target=flip, args=(pg, stop))
     thread.start()
     try:
-        for _ in range(5):
-            found, totals = differences(world.run("verify", "rest", "--json", timeout=120))
+        for _ in range(2):
+            found, totals = differences(world.run("verify", "rest", "--json", timeout=60))
             assert set(found.values()) <= {"unsettled"} and totals["different"] == 0, found
     finally:
         stop.set()
