@@ -3,7 +3,7 @@
 #define TEST_OPERATION_CONF_H
 
 #include "base/mem.h"
-#include "conf/conf.h"
+#include "conf_try.h"
 
 #define OPERATION_HEAD                                                                             \
     "source: {uri: postgresql://h}\ntarget: {uri: mongodb://h, database: d}\nmodules:\n  m:\n"     \
@@ -12,11 +12,7 @@
 /* `keys` of an operation, in flow style. Fails the test where it is refused. */
 static inline struct conf *operation_conf(const char *keys) {
     _cleanup_(mem_freep) char *text = mem_printf(OPERATION_HEAD "      o: {%s}\n", keys);
-    struct conf *conf = NULL;
-    struct err err = {0};
-    if (conf_parse("c.yml", text, strlen(text), &conf, &err) < 0)
-        fail_msg("%s", err.text);
-    return conf;
+    return parse(text);
 }
 
 #define OPERATION(conf) (&(conf)->modules[0].operations[0])

@@ -1,12 +1,7 @@
 /* banyan.yml as an edge reads it: what need not be there, and what is not looked into. */
-#include "conf/conf.h"
+#include "conf_try.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define SIDES "sql: {url: 'http://a:1', service: x}, mongodb: {url: 'http://a:2', service: y}"
 #define MODULES "modules: {m: {flag: f, routes: [{prefix: /a, " SIDES "}]}}\n"
@@ -17,21 +12,6 @@
     "target: {uri: 'mongodb://u:${BANYAN_TEST_NOT_SET}@h', database: d}\n"                         \
     "redis: '${BANYAN_TEST_NOT_SET}'\nalerts: {webhook: '${BANYAN_TEST_NOT_SET}'}\n"               \
     "flags: nowhere.yml\n"
-
-static struct conf *parse(const char *text) {
-    struct err err = {0};
-    struct conf *conf = NULL;
-    if (conf_parse("c.yml", text, strlen(text), &conf, &err) < 0)
-        fail_msg("%s", err.text);
-    return conf;
-}
-
-static void refuse(const char *text, const char *wanted) {
-    struct err err = {0};
-    struct conf *conf = NULL;
-    assert_int_equal(conf_parse("c.yml", text, strlen(text), &conf, &err), ERR_CONF);
-    assert_string_equal(err.text, wanted);
-}
 
 static void needs_no_secrets(void **state) {
     static const char *const files[] = {EDGE MODULES, EDGE SECRETS MODULES};

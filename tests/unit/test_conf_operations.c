@@ -1,32 +1,12 @@
 /* Operations and the parallel run in banyan.yml: what is read, what is refused and where. */
+#include "conf_try.h"
+
 #include "base/mem.h"
-#include "conf/conf.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define HEAD "source: {uri: postgresql://h}\ntarget: {uri: mongodb://h, database: d}\n"
 #define MODULE HEAD "modules:\n  m:\n    collections: {c: {table: t}}\n"
 #define SIDES "sql: {url: 'http://a:1', service: x}, mongodb: {url: 'http://[::1]:2', service: y}"
 #define ROUTE(text) MODULE "    routes:\n      - {prefix: /a, " SIDES ", " text "}\n"
-
-static struct conf *parse(const char *text) {
-    struct err err = {0};
-    struct conf *conf = NULL;
-    if (conf_parse("c.yml", text, strlen(text), &conf, &err) < 0)
-        fail_msg("%s", err.text);
-    return conf;
-}
-
-static void refuse(const char *text, const char *wanted) {
-    struct err err = {0};
-    struct conf *conf = NULL;
-    assert_int_equal(conf_parse("c.yml", text, strlen(text), &conf, &err), ERR_CONF);
-    assert_string_equal(err.text, wanted);
-}
 
 static void reads_compare(void **state) {
     (void)state;

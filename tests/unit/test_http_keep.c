@@ -144,6 +144,29 @@ static void says(const struct http_done *d, const char *body) {
     assert_true(span_is(d->answer.body, body));
 }
 
+/* Exchanges with a server of their own, one after another. */
+static void ask_times(int times, void *(*play)(void *), const char *says_this,
+                      void (*check)(const struct http_done *done)) {
+    struct server s;
+    struct http_keeper *k = http_keeper_new();
+    server_start(&s, play, says_this);
+    const struct http_ask a = to(&s);
+    for (int n = 0; n < times; n++) {
+        struct http_done done = ask(k, &a);
+        check(&done);
+    }
+    http_keeper_free(k);
+    server_end(&s);
+}
+
+static void says_a(const struct http_done *d) {
+    says(d, "a");
+}
+
+static void says_abc(const struct http_done *d) {
+    says(d, "abc");
+}
+
 /* ---- tests ---- */
 
 static void many_at_one_time(void **state) {
@@ -176,51 +199,22 @@ static void a_connection_is_used_again(void **state) {
         OK("3\r\n\r\nabc"),
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
         "HTTP/1.1 100 Continue\r\n\r\n" OK("3\r\n\r\nabc")};
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        struct server s;
-        struct http_keeper *k = http_keeper_new();
-        server_start(&s, answers, ways[i]); /* it accepts one connection */
-        const struct http_ask a = to(&s);
-        for (int n = 0; n < 3; n++) {
-            struct http_done done = ask(k, &a);
-            says(&done, "abc");
-        }
-        http_keeper_free(k);
-        server_end(&s);
-    }
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        ask_times(3, answers, ways[i], says_abc); /* it accepts one connection */
 }
 
 static void one_that_has_ended_is_replaced(void **state) {
     (void)state;
     static const char *const ways[] = {OK("1\r\n\r\na"), "HTTP/1.1 200 OK\r\n\r\na",
                                        OK("1\r\nConnection: close\r\n\r\na")};
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
-        struct server s;
-        struct http_keeper *k = http_keeper_new();
-        server_start(&s, answers_and_closes_twice, ways[i]);
-        const struct http_ask a = to(&s);
-        for (int n = 0; n < 2; n++) {
-            struct http_done done = ask(k, &a);
-            says(&done, "a");
-        }
-        http_keeper_free(k);
-        server_end(&s);
-    }
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        ask_times(2, answers_and_closes_twice, ways[i], says_a);
 }
 
 /* What nobody asked for stands on the connection: the next answer is not that. */
 static void what_comes_too_much_is_no_answer(void **state) {
     (void)state;
-    struct server s;
-    struct http_keeper *k = http_keeper_new();
-    server_start(&s, answers_and_closes_twice, OK("1\r\n\r\na") OK("1\r\n\r\nb"));
-    const struct http_ask a = to(&s);
-    for (int n = 0; n < 2; n++) {
-        struct http_done done = ask(k, &a);
-        says(&done, "a");
-    }
-    http_keeper_free(k);
-    server_end(&s);
+    ask_times(2, answers_and_closes_twice, OK("1\r\n\r\na") OK("1\r\n\r\nb"), says_a);
 }
 
 static void answers_that_are_none(void **state) {
