@@ -1,49 +1,12 @@
 /* Divergences in the state: counters by cause, their newest examples, limits, forgetting. */
-#include "base/mem.h"
+#include "state_fixture.h"
+
 #include "state/divergence.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #define CAUSES 5
 #define EXAMPLES 3
-
-struct fixture {
-    char folder[64], path[96];
-    struct state *s;
-    struct err err;
-};
-
-static int setup(void **ret) {
-    struct fixture *f = mem_zalloc(1, sizeof *f);
-    (void)snprintf(f->folder, sizeof f->folder, "/tmp/banyan_divergence_XXXXXX");
-    assert_non_null(mkdtemp(f->folder));
-    (void)snprintf(f->path, sizeof f->path, "%s/state.db", f->folder);
-    assert_int_equal(state_open(f->path, &f->s, &f->err), 0);
-    *ret = f;
-    return 0;
-}
-
-static int teardown(void **given) {
-    struct fixture *f = *given;
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    state_free(f->s);
-    for (size_t i = 0; i < 3; i++) {
-        char path[128];
-        (void)snprintf(path, sizeof path, "%s%s", f->path, ends[i]);
-        unlink(path);
-    }
-    assert_int_equal(rmdir(f->folder), 0);
-    free(f);
-    return 0;
-}
 
 static const struct state_audit_line line = {
     .who = "ann", .role = "operator", .action = "divergence.analyze", .subject = "1", .why = "x"};
