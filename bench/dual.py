@@ -68,7 +68,7 @@ class Service:
 
 
 def operation(collection):
-    return {"sql": "SELECT s.id FROM pg_sleep(0.001), serving s WHERE s.id = :id", "mongodb": {"find": collection, "filter": {"_id": ":id"}},
+    return {"sql": "SELECT s.id FROM pg_sleep(0.0009), serving s WHERE s.id = :id", "mongodb": {"find": collection, "filter": {"_id": ":id"}},
             "params": {"id": "int32"}, "returns": "one", "compare": {"sample": "100%"}, "fallback": SHORT}
 
 
