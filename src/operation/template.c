@@ -45,6 +45,9 @@ static enum template_use below(enum template_use use, const char *key) {
                    {TEMPLATE_PIPELINE, "$match", TEMPLATE_FILTER},
                    {TEMPLATE_PIPELINE, "$geoNear", TEMPLATE_GEO_NEAR},
                    {TEMPLATE_PIPELINE, "$graphLookup", TEMPLATE_GRAPH_LOOKUP},
+                   {TEMPLATE_PIPELINE, "$search", TEMPLATE_FILTER},
+                   {TEMPLATE_PIPELINE, "$searchMeta", TEMPLATE_FILTER},
+                   {TEMPLATE_EXPRESSION, "$elemMatch", TEMPLATE_FILTER}, /* of a projection */
                    {TEMPLATE_GEO_NEAR, "query", TEMPLATE_FILTER},
                    {TEMPLATE_GRAPH_LOOKUP, "restrictSearchWithMatch", TEMPLATE_FILTER}};
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
@@ -185,18 +188,26 @@ static void add_escaped(struct buf *out, struct span s) {
     }
 }
 
-static void write_match(struct writer *w, enum match match, const struct conf_value *v) {
+/* What is looked for: a fixed text, or a parameter's; ptr NULL: no text, which was checked before.
+ */
+static struct span sought(const struct writer *w, const struct conf_value *v) {
     bson_iter_t it;
     uint32_t len = 0;
-    if (!find_value(w, v, &it) || !BSON_ITER_HOLDS_UTF8(&it)) {
-        w->w.failed = true; /* checked before: cannot be */
-        return;
-    }
+    if (!parameter_of(v).ptr)
+        return text_of(v);
+    if (!find_value(w, v, &it) || !BSON_ITER_HOLDS_UTF8(&it))
+        return (struct span){0};
     const char *text = bson_iter_utf8(&it, &len);
-    _cleanup_(buf_release) struct buf regex = {.max = 2 * (size_t)len + 64};
+    return span_make(text, len);
+}
+
+static void write_match(struct writer *w, enum match match, const struct conf_value *v) {
+    struct span text = sought(w, v);
+    _cleanup_(buf_release) struct buf regex = {.max = 2 * text.len + 64};
+    w->w.failed = w->w.failed || !text.ptr;
     if (match == MATCH_STARTS)
         buf_add_char(&regex, '^');
-    add_escaped(&regex, span_make(text, len));
+    add_escaped(&regex, text);
     /* $ would also match before a line feed at the end. */
     if (match == MATCH_ENDS)
         buf_add_text(&regex, "(?![\\s\\S])");

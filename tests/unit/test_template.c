@@ -16,8 +16,10 @@
 
 static const struct conf_value *template_of(const struct conf *conf, enum template_use *ret_use) {
     const struct conf_operation_mongodb *m = &OPERATION(conf)->mongodb;
-    *ret_use = m->pipeline ? TEMPLATE_PIPELINE : TEMPLATE_FILTER;
-    return m->pipeline ? m->pipeline : m->filter;
+    *ret_use = m->pipeline     ? TEMPLATE_PIPELINE
+               : m->projection ? TEMPLATE_EXPRESSION
+                               : TEMPLATE_FILTER;
+    return m->pipeline ? m->pipeline : m->projection ? m->projection : m->filter;
 }
 
 static void writes(const char *mongodb, const char *wanted) {
@@ -98,8 +100,24 @@ static void expressions(void **state) {
            "\"$secret\" } } } ]");
 }
 
+/* What MongoDB reads as a condition, or as plain values, though expressions stand around it. */
+static void no_expressions(void **state) {
+    (void)state;
+    writes("find: c, projection: {a: {$elemMatch: {b: \":q\"}}, c: \":q\"}",
+           "{ \"a\" : { \"$elemMatch\" : { \"b\" : \"$secret\" } }, \"c\" : { \"$literal\" : "
+           "\"$secret\" } }");
+    writes("aggregate: c, pipeline: [{$search: {text: {query: \":q\", path: a}}}]",
+           "[ { \"$search\" : { \"text\" : { \"query\" : \"$secret\", \"path\" : \"a\" } } } ]");
+}
+
 static void regexes(void **state) {
     (void)state;
+    writes("find: c, filter: {a: {$regex: {contains: \"a.b\"}}, t: \":q\"}",
+           "{ \"a\" : { \"$regex\" : \"a\\\\.b\" }, \"t\" : \"$secret\" }");
+    writes("find: c, filter: {a: {$regex: {contains: \"\"}}, t: \":q\"}",
+           "{ \"a\" : { \"$regex\" : \"\" }, \"t\" : \"$secret\" }");
+    writes("find: c, filter: {a: {$regex: {starts: \"::q\"}}}",
+           "{ \"a\" : { \"$regex\" : \"^:q\" } }");
     writes("find: c, filter: {a: {$regex: {contains: \":q\"}, $options: i}}",
            "{ \"a\" : { \"$regex\" : \"\\\\$secret\", \"$options\" : \"i\" } }");
     writes("find: c, filter: {a: {$regex: {starts: \":q\"}}}",
@@ -162,8 +180,12 @@ static void whole(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(filters),  cmocka_unit_test(expressions), cmocka_unit_test(regexes),
-        cmocka_unit_test(refusals), cmocka_unit_test(whole),
+        cmocka_unit_test(filters),
+        cmocka_unit_test(expressions),
+        cmocka_unit_test(no_expressions),
+        cmocka_unit_test(regexes),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
