@@ -103,6 +103,30 @@ static bool check_regex(struct checker *c, const struct conf_value *v) {
                  "text is never a regular expression");
 }
 
+static bool has_parameter(const struct conf_value *v) {
+    bool has = parameter_of(v).ptr != NULL;
+    for (size_t i = 0; !has && i < v->count; i++)
+        has = has_parameter(&v->members[i].value);
+    return has;
+}
+
+/* The regular expression of an operator that searches in expressions. */
+static bool check_search(struct checker *c, const char *key, const struct conf_value *v) {
+    static const char *const searches[] = {"$regexMatch", "$regexFind", "$regexFindAll"};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++)
+        is_one = is_one || strcmp(key, searches[i]) == 0;
+    for (size_t i = 0; is_one && v->kind == CONF_VALUE_MAP && i < v->count; i++) {
+        const struct conf_member *m = &v->members[i];
+        if (strcmp(m->name.text, "regex") == 0 && has_parameter(&m->value))
+            return wrong(c, m->value.at,
+                         "'regex' of '%s' holds a parameter; a caller's text is never a regular "
+                         "expression",
+                         key);
+    }
+    return true;
+}
+
 static const char *refusal(const char *key) {
     static const char *const code[] = {"$where", "$function", "$accumulator", "$eval"};
     static const char *const write[] = {"$out", "$merge"};
@@ -123,6 +147,8 @@ static bool check_value(struct checker *c, const struct conf_value *v) {
         const char *why = v->kind == CONF_VALUE_MAP ? refusal(m->name.text) : NULL;
         if (why)
             return wrong(c, m->name.at, "'%s' is not for reads: it %s", m->name.text, why);
+        if (v->kind == CONF_VALUE_MAP && !check_search(c, m->name.text, &m->value))
+            return false;
         bool regex = v->kind == CONF_VALUE_MAP && strcmp(m->name.text, "$regex") == 0;
         if (!(regex ? check_regex(c, &m->value) : check_value(c, &m->value)))
             return false;

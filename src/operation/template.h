@@ -26,8 +26,8 @@ struct template_mistake {
     char text[256];
 };
 
-/* Every parameter is known, nothing in it writes or runs code, every regular expression is a fixed
- * one or made of a string. False: *ret has the mistake. `used` (by number) is added to. */
+/* Every parameter is known, nothing in it writes or runs code, no regular expression
+ * holds one but escaped. False: *ret has the mistake. `used` (by number) is added to. */
 bool template_check(const struct conf_value *value, enum template_use use,
                     const struct conf_operation *o, bool *used,
                     struct template_mistake *ret) must_check;

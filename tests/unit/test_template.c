@@ -132,6 +132,25 @@ static void regexes(void **state) {
             "'n' must be a string that is not null, to be looked for");
 }
 
+/* The operators of expressions that search by one. */
+static void regexes_of_expressions(void **state) {
+    (void)state;
+    writes("find: c, filter: {$expr: {$regexMatch: {input: \":q\", regex: \"^x\"}}}",
+           "{ \"$expr\" : { \"$regexMatch\" : { \"input\" : { \"$literal\" : \"$secret\" }, "
+           "\"regex\" : "
+           "\"^x\" } } }");
+    refuses("find: c, filter: {$expr: {$regexMatch: {input: \"$a\", regex: \":q\"}}}",
+            "'regex' of '$regexMatch' holds a parameter; a caller's text is never a regular "
+            "expression");
+    refuses("aggregate: c, pipeline: [{$set: {x: {$regexFind: {input: \"$a\", regex: {$concat: "
+            "[\"^\", \":q\"]}}}}}]",
+            "'regex' of '$regexFind' holds a parameter; a caller's text is never a regular "
+            "expression");
+    refuses("find: c, projection: {x: {$regexFindAll: {regex: \":q\", input: \"$a\"}}}",
+            "'regex' of '$regexFindAll' holds a parameter; a caller's text is never a regular "
+            "expression");
+}
+
 static void refusals(void **state) {
     (void)state;
     refuses("find: c, filter: {a: \":x\"}",
@@ -184,6 +203,7 @@ int main(void) {
         cmocka_unit_test(expressions),
         cmocka_unit_test(no_expressions),
         cmocka_unit_test(regexes),
+        cmocka_unit_test(regexes_of_expressions),
         cmocka_unit_test(refusals),
         cmocka_unit_test(whole),
     };
