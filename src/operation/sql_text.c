@@ -108,10 +108,17 @@ static int string(struct lexer *l, bool escapes) {
     return 0;
 }
 
+static int set_config(struct lexer *l, size_t at) {
+    return fail(l, at, "set_config could undo what makes the session read-only");
+}
+
 static int quoted_name(struct lexer *l) {
     size_t start = l->at;
     copy(l, 1);
-    return skip_quoted(l, '"', false) ? 0 : fail(l, start, "a quoted name does not end");
+    if (!skip_quoted(l, '"', false))
+        return fail(l, start, "a quoted name does not end");
+    bool is_it = span_is(span_make(l->in.ptr + start, l->at - start), "\"set_config\"");
+    return is_it ? set_config(l, start) : 0;
 }
 
 /* $tag$ ... $tag$ */
@@ -172,7 +179,9 @@ static int word(struct lexer *l) {
         return fail(l, start, "a read begins with SELECT, WITH, VALUES or TABLE");
     l->started = true;
     if (is_word(s, "set_config"))
-        return fail(l, start, "set_config could undo what makes the session read-only");
+        return set_config(l, start);
+    if (is_word(s, "u") && peek(l, 1) == '&' && peek(l, 2) == '"')
+        return fail(l, start, "a name with escapes, which may be any; write it without U&");
     copy(l, len);
     if (peek(l, 0) == '\'')
         return string(l, is_word(s, "e"));

@@ -4,7 +4,7 @@
  * Lexed as PostgreSQL lexes it (manual, 4.1): quotes, E'' with its backslashes and continuations,
  * quoted names, dollar quotes, comments (nested), `::`, `:=`. What is refused: a second statement,
  * a statement that is no read by its first word, $1, set_config (it could undo the read-only
- * session), and text that does not end what it began.
+ * session), U&"" (a name that hides what it is), and text that does not end what it began.
  */
 #ifndef BANYAN_OPERATION_SQL_TEXT_H
 #define BANYAN_OPERATION_SQL_TEXT_H

@@ -100,6 +100,9 @@ static void refusals(void **state) {
     refused("SELECT \"x", "a quoted name does not end");
     refused("SELECT set_config('transaction_read_only', 'off', false)", "set_config could undo");
     refused("SELECT pg_catalog . SET_CONFIG ('a','b',true)", "set_config could undo");
+    refused("SELECT pg_catalog.\"set_config\"('a','b',true)", "set_config could undo");
+    refused("SELECT U&\"set\\005fconfig\"('a','b',true)", "a name with escapes");
+    stays("SELECT \"set_configs\", \"SET_CONFIG\", u & \"x\" FROM t");
 }
 
 int main(void) {
