@@ -49,7 +49,7 @@ static void add_plain(struct buf *out, const char *text) {
     const char *e = strchr(text, 'E');
     size_t len = e ? (size_t)(e - text) : strlen(text);
     long exponent = e ? strtol(e + 1, NULL, 10) : 0;
-    bool negative = text[0] == '-';
+    bool negative = text[0] == '-', zero = true;
     char digits[48];
     size_t n = 0;
     for (size_t i = negative; i < len && n < sizeof digits; i++) {
@@ -57,8 +57,11 @@ static void add_plain(struct buf *out, const char *text) {
             exponent -= (long)(len - i - 1);
         else
             digits[n++] = text[i];
+        zero = zero && (text[i] == '.' || text[i] == '0');
     }
-    if (negative)
+    if (zero && exponent > 0) /* its power of ten means nothing */
+        exponent = 0;
+    if (negative && !zero)
         buf_add_char(out, '-');
     long whole = (long)n + exponent; /* digits before the point */
     size_t first = 0;

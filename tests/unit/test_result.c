@@ -45,6 +45,9 @@ static void decimals(void **state) {
     plain("{\"v\": {\"$numberDecimal\": \"1E+3\"}}", "1000");
     plain("{\"v\": {\"$numberDecimal\": \"1.25E-10\"}}", "0.000000000125");
     plain("{\"v\": {\"$numberDecimal\": \"0E-2\"}}", "0.00");
+    plain("{\"v\": {\"$numberDecimal\": \"0E+3\"}}", "0");
+    plain("{\"v\": {\"$numberDecimal\": \"0\"}}", "0");
+    plain("{\"v\": {\"$numberDecimal\": \"-0.00\"}}", "0.00");
     plain("{\"v\": {\"$numberDecimal\": \"1234567890123456789012345678901234\"}}",
           "1234567890123456789012345678901234");
     plain("{\"v\": {\"$numberDecimal\": \"1.234567890123456789012345678901234E+35\"}}",
