@@ -318,8 +318,8 @@ static enum obs_verdict judge_window(struct watch *w, int64_t now_us) {
         if (!whole)
             return OBS_INCONCLUSIVE;
         alert->value = total / seconds;
-        /* Too little growth is what an `under` looks for. */
-        if (!rule->under && total < (double)rule->min_samples)
+        /* Too little growth is what an `under` looks for; and what fires has had enough. */
+        if (!rule->under && alert->state != OBS_ALERT_FIRING && total < (double)rule->min_samples)
             return OBS_PASS;
         return compare(alert, alert->value);
     case OBS_RULE_RATE:

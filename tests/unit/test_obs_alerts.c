@@ -274,6 +274,30 @@ static void counters_are_growth_a_second(void **state) {
     end(&s);
 }
 
+/* 110 in a minute fire, where 100 are asked for; 95 are fewer, and still far over the threshold. */
+static void fewer_samples_are_no_end(void **state) {
+    (void)state;
+    struct obs_alert_spec from = spec("banyan_retries_total", 0.5);
+    from.window_us = 60 * S;
+    from.min_samples = 100;
+    struct scene s = begin(rule(from));
+    static const struct {
+        double per_tick; /* of 10 s */
+        int ticks, fired, resolved;
+    } steps[] = {{15, 8, 0, 0}, {18, 8, 1, 0}, {15, 8, 1, 0}, {3, 8, 1, 1}};
+    double total = 0;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        for (int k = 0; k < steps[i].ticks; k++) {
+            obs_sample(s.page, METRIC_RETRIES, total, "shop");
+            tick(&s, 10 * S);
+            total += steps[i].per_tick;
+        }
+        assert_int_equal(s.fired, steps[i].fired);
+        assert_int_equal(s.resolved, steps[i].resolved);
+    }
+    end(&s);
+}
+
 static void parts(struct scene *s, double different, double compared) {
     obs_sample(s->page, METRIC_DIVERGENT, different, "shop", "", "/api");
     obs_sample(s->page, METRIC_COMPARED, compared, "shop", "", "/api");
@@ -468,6 +492,7 @@ int main(void) {
         cmocka_unit_test(under_is_the_mirror),
         cmocka_unit_test(a_window_is_the_mean),
         cmocka_unit_test(counters_are_growth_a_second),
+        cmocka_unit_test(fewer_samples_are_no_end),
         cmocka_unit_test(rates_need_samples_and_certainty),
         cmocka_unit_test(a_rule_of_one_module_sees_no_other),
         cmocka_unit_test(error_rate_is_of_all_attempts),
