@@ -144,7 +144,10 @@ static void answer_by_mongodb(struct call *call, const struct plan *plan) {
     const struct operation_answer *a = &call->public.answers[ROUTE_MONGODB];
     const struct conf_fallback *f = &c->conf->fallback;
     ask(call, ROUTE_MONGODB, plan->decision.guarded);
-    breaker_count(&c->breaker, f, operation_is_failure(a->outcome), plan->trial, clock_mono_us());
+    /* Where nobody may stand in, nobody asks the breaker, and it could not close again. */
+    if (plan->decision.guarded || plan->trial)
+        breaker_count(&c->breaker, f, operation_is_failure(a->outcome), plan->trial,
+                      clock_mono_us());
     if (plan->decision.guarded && covers(f, a->outcome) && breaker_take_over(&c->breaker))
         rescue(call, ROUTE_MONGODB);
 }

@@ -78,8 +78,7 @@ struct set {
     struct watch watch;
 };
 
-static void open_set(struct set *s, int per_second, int concurrent, enum route_reads reads) {
-    _cleanup_(mem_freep) char *text = mem_printf(FILE_TEXT, per_second, concurrent);
+static void open_text(struct set *s, const char *text, enum route_reads reads) {
     struct err err = {0};
     *s = (struct set){.watch = {.caller = pthread_self(),
                                 .routing = {.known = true,
@@ -97,6 +96,11 @@ static void open_set(struct set *s, int per_second, int concurrent, enum route_r
         .observer = {&s->watch, sample, answered, compared, dropped}};
     if (operations_new(&config, &s->ops, &err) < 0)
         fail_msg("%s", err.text);
+}
+
+static void open_set(struct set *s, int per_second, int concurrent, enum route_reads reads) {
+    _cleanup_(mem_freep) char *text = mem_printf(FILE_TEXT, per_second, concurrent);
+    open_text(s, text, reads);
 }
 
 static void close_set(struct set *s) {
@@ -207,6 +211,24 @@ static void a_breaker_opens(void **state) {
     close_set(&s);
 }
 
+/* Where SQL may not stand in, nobody asks the breaker: it stays as it is. */
+static void no_fallback_is_no_breaker(void **state) {
+    (void)state;
+    struct set s;
+    struct operation_counts counts;
+    open_set(&s, 0, 1, READS_MONGODB);
+    s.watch.routing.fallback = false;
+    for (int i = 0; i < 25; i++) {
+        struct operation_call *c = call(&s);
+        assert_int_equal(c->decision.side, ROUTE_MONGODB);
+        assert_false(c->fell_back);
+        operation_call_unref(c);
+    }
+    operations_counts(s.ops, 0, &counts);
+    assert_false(counts.sides[ROUTE_MONGODB].breaker_open);
+    close_set(&s);
+}
+
 static void what_is_wrong_is_said(void **state) {
     (void)state;
     struct set s;
@@ -227,6 +249,7 @@ int main(void) {
         cmocka_unit_test(no_budget_is_no_sample),
         cmocka_unit_test(only_what_is_sampled),
         cmocka_unit_test(a_breaker_opens),
+        cmocka_unit_test(no_fallback_is_no_breaker),
         cmocka_unit_test(what_is_wrong_is_said),
     };
     mongo_global_init();
