@@ -78,7 +78,7 @@ static void ask(struct call *call, enum route_side side, bool guarded) {
     int64_t now = clock_mono_us(), timeout = c->conf->timeout_us;
     struct side_times times = {now + timeout, now + timeout, false};
     if (guarded && f->timeout_us < timeout)
-        times.until_us = now + f->timeout_us;
+        times.session_us = times.until_us = now + f->timeout_us;
     if (guarded && f->connect_us < times.until_us - now)
         times.session_us = now + f->connect_us;
     call_ask(call->ops, call->compiled, &call->values, side, false, &times,

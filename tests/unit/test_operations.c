@@ -3,11 +3,15 @@
 #include "operation/exchange.h"
 #include "operation/operation.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -229,6 +233,56 @@ static void no_fallback_is_no_breaker(void **state) {
     close_set(&s);
 }
 
+/* A socket that takes connections and says nothing. */
+static int silent_server(uint16_t *ret_port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *ret_port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void *call_main(void *set) {
+    operation_call_unref(call(set));
+    return NULL;
+}
+
+/* All sessions of MongoDB wait for it: whoever has SQL behind it waits for one of them no longer
+ * than it may wait for MongoDB. */
+static void a_guarded_call_waits_for_no_session(void **state) {
+    (void)state;
+    struct set s;
+    pthread_t threads[OPERATION_SESSIONS];
+    uint16_t port;
+    int fd = silent_server(&port);
+    _cleanup_(mem_freep) char *text = mem_printf(
+        "source: {uri: 'postgresql://127.0.0.1:1/x'}\n"
+        "target: {uri: 'mongodb://127.0.0.1:%d', database: d}\nmodules:\n  m:\n"
+        "    collections: {c: {table: t}}\n    operations:\n"
+        "      get: {sql: 'SELECT :id AS id', mongodb: {find: c, filter: {_id: ':id'}}, params: "
+        "{id: int64}, timeout: 3s, fallback: {timeout: 100ms, connect: 3s}}\n",
+        port);
+    open_text(&s, text, READS_MONGODB);
+    s.watch.routing.fallback = false;
+    for (size_t i = 0; i < OPERATION_SESSIONS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, call_main, &s), 0);
+    while (operations_sessions(s.ops, ROUTE_MONGODB) < OPERATION_SESSIONS)
+        sched_yield();
+    s.watch.routing.fallback = true;
+    struct operation_call *c = call(&s);
+    assert_int_equal(c->answers[ROUTE_MONGODB].outcome, OPERATION_CONNECT);
+    assert_in_range(c->answers[ROUTE_MONGODB].took_us, 100000, 2000000);
+    assert_true(c->fell_back);
+    operation_call_unref(c);
+    for (size_t i = 0; i < OPERATION_SESSIONS; i++)
+        pthread_join(threads[i], NULL);
+    close_set(&s);
+    (void)close(fd);
+}
+
 static void what_is_wrong_is_said(void **state) {
     (void)state;
     struct set s;
@@ -250,6 +304,7 @@ int main(void) {
         cmocka_unit_test(only_what_is_sampled),
         cmocka_unit_test(a_breaker_opens),
         cmocka_unit_test(no_fallback_is_no_breaker),
+        cmocka_unit_test(a_guarded_call_waits_for_no_session),
         cmocka_unit_test(what_is_wrong_is_said),
     };
     mongo_global_init();
