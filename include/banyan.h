@@ -15,8 +15,8 @@
  * threads at the same time, but for banyan_close. Sessions are opened when they are needed, at most
  * 16 a side. What people set and the flags are taken up within 200 ms, from the files that the
  * daemon and the command line write; no daemon has to run. libmongoc's log is silenced (a program
- * that uses libmongoc itself sets a handler of its own after banyan_open). A process that runs out
- * of memory ends.
+ * that uses libmongoc itself sets a handler of its own after banyan_open). The program's locale is
+ * neither used nor changed. A process that runs out of memory ends.
  */
 #ifndef BANYAN_H
 #define BANYAN_H

@@ -14,7 +14,7 @@ packages=(
     libpq-dev libmongoc-dev libbson-dev libsqlite3-dev libfyaml-dev libxxhash-dev libssl-dev libevent-dev libhiredis-dev zlib1g-dev
     libjs-chart.js chromium nginx-light nginx-dev redis-server wrk
     libcmocka-dev clang clang-format clang-tidy libclang-rt-14-dev llvm
-    postgresql openssl curl python3 python3-venv util-linux binutils systemd
+    locales postgresql openssl curl python3 python3-venv util-linux binutils systemd
     maven default-jre-headless unzip xz-utils
 )
 # Node may come from elsewhere, and then does not go together with Debian's npm.

@@ -18,6 +18,7 @@ static void *thread_main(void *argument) {
     struct start start = *(struct start *)argument;
     free(argument);
     stop_scope_enter(start.scope);
+    (void)thread_plain_locale();
     return start.main(start.argument);
 }
 
@@ -28,6 +29,11 @@ bool thread_start(pthread_t *ret_thread, void *(*main)(void *), void *argument) 
         return true;
     free(start);
     return false;
+}
+
+/* The C locale needs no room, so it is there always, and never freed. */
+locale_t thread_plain_locale(void) {
+    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 }
 
 void thread_make_way(void) {

@@ -1,8 +1,10 @@
-/* libbanyan: include/banyan.h over embed.h. */
+/* libbanyan: include/banyan.h over embed.h. What reads and writes numbers does so with a point,
+ * whatever the program's locale, which it has back when a function returns. */
 #include <banyan.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "db/mongo.h"
 #include "embed/embed.h"
 #include "operation/exchange.h"
@@ -53,12 +55,14 @@ int banyan_open(const char *config_file, const char *state_file, struct banyan *
                 struct banyan_error *error) {
     struct err err = {0};
     struct banyan *b = mem_zalloc(1, sizeof *b);
+    locale_t theirs = thread_plain_locale();
     mongo_global_init();
     int rc = conf_load(config_file, &b->conf, &err);
     if (rc == 0) {
         b->state_path = mem_strdup(state_file ? state_file : b->conf->state);
         rc = embed_new(b->conf, b->state_path, "libbanyan", &b->embed, &err);
     }
+    (void)uselocale(theirs);
     if (rc < 0) {
         banyan_close(b);
         return fail(error, &err);
@@ -102,6 +106,7 @@ int banyan_call(struct banyan *b, const char *operation, const char *request,
     struct operation_body body;
     struct operation_call *call = NULL;
     struct arena arena;
+    locale_t theirs = thread_plain_locale();
     arena_init(&arena, 8 * (size_t)OPERATION_REQUEST_MAX);
     int rc = operation_body_read(span_of(request ? request : ""), &arena, clock_wall_us(),
                                  random_number(), &body, &err);
@@ -112,6 +117,7 @@ int banyan_call(struct banyan *b, const char *operation, const char *request,
     }
     if (rc == 0)
         *ret = answer_of(call, body.numbers);
+    (void)uselocale(theirs);
     operation_call_unref(call);
     arena_release(&arena);
     return rc < 0 ? fail(error, &err) : 0;

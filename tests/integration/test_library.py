@@ -27,10 +27,10 @@ def client(tmp_path_factory):
                    check=True, timeout=60)
     library = next(folder.rglob("libbanyan.so")).parent
 
-    def run(config, *arguments, code=0):
+    def run(config, *arguments, code=0, **environment):
         result = subprocess.run([program, *map(str, [config, *arguments])], capture_output=True, text=True, timeout=60,
                                 cwd=pathlib.Path(config).parent,
-                                env=os.environ | {"LD_LIBRARY_PATH": str(library)})
+                                env=os.environ | {"LD_LIBRARY_PATH": str(library)} | environment)
         assert result.returncode == code, result
         return result.stdout.splitlines()
 
@@ -53,6 +53,22 @@ def test_calls_from_many_threads(shop, client):  # noqa: F811
     assert client(config, program.folder / "banyan.db", "get_product", '{"params": {"id": 7}}', 4) == ["200 mongodb - 0", answer]
     lines = client(config, state, "get_product", '{"params": {"id": 999}}', 0)
     assert lines[0] == "404 sql - 0" and '"code":"no_row"' in lines[1]
+
+
+def test_a_program_that_writes_numbers_with_commas(shop, client, tmp_path):  # noqa: F811
+    """The program's locale is its own affair: what is asked, configured and answered has points."""
+    locale = {"LOCPATH": str(tmp_path), "LC_ALL": "de_DE.UTF-8"}
+    subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=True, timeout=60)
+    shown = subprocess.run(["locale", "-k", "decimal_point"], env=os.environ | locale, capture_output=True, text=True)
+    assert shown.stdout.strip() == 'decimal_point=","'
+    ratio = {"sql": "SELECT :x::float8 AS given, 0.1::float8 AS fixed", "params": {"x": "double"}, "returns": "one",
+             "mongodb": {"aggregate": "products", "pipeline": [
+                 {"$match": {"_id": 1}}, {"$project": {"_id": 0, "given": ":x", "fixed": {"$add": [0.1, 0]}}}]}}
+    program = shop({"ratio": ratio})
+    for side in ("sql", "mongodb"):
+        request = '{"params": {"x": 1.5}, "side": "%s"}' % side
+        lines = client(program.config, program.folder / "other.db", "ratio", request, 2, **locale)
+        assert lines == [f"200 {side} - 0", '{"given":1.5,"fixed":0.1}']
 
 
 def test_errors(shop, client, tmp_path):  # noqa: F811

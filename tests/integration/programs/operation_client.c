@@ -1,8 +1,10 @@
-/* A program as somebody else would write it: only the installed header, only the library.
+/* A program as somebody else would write it: only the installed header, only the library, in the
+ * language of whoever starts it.
  * operation_client CONFIG STATE OPERATION REQUEST THREADS: prints status, side, fallback and the
  * answer of one call, after THREADS threads have made 50 each and got the same bytes. */
 #include <banyan.h>
 
+#include <locale.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,8 +39,9 @@ int main(int argc, char **argv) {
     pthread_t threads[32];
     struct work work[32];
     int count = argc > 5 ? atoi(argv[5]) : 0, wrong = 0;
-    if (argc < 6 || count > 32)
+    if (argc < 6 || count > 32 || !setlocale(LC_ALL, ""))
         return 2;
+    const char *point = localeconv()->decimal_point;
     if (banyan_open(argv[1], argv[2], &b, &error) < 0) {
         printf("open %d %s\n", error.code, error.text);
         return 1;
@@ -62,6 +65,8 @@ int main(int argc, char **argv) {
            fallback ? fallback : "-", wrong, banyan_answer_json(answer));
     if (strlen(banyan_answer_json(answer)) != banyan_answer_length(answer))
         return 4;
+    if (strcmp(localeconv()->decimal_point, point) != 0)
+        return 5;
     banyan_answer_free(answer);
     banyan_close(b);
     return 0;
