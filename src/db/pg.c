@@ -101,21 +101,25 @@ static int wait_ms(const struct pg *pg, bool encrypted) {
     return (int)(left < 0 ? 0 : left < ms ? left : ms);
 }
 
+int pg_late(struct pg *pg, struct err *err) {
+    pg->timed_out = true;
+    return err_set_retriable(err, ERR_UNREACHABLE, "the source did not answer in time");
+}
+
 int pg_wait_readable(struct pg *pg, struct err *err) {
     /* What the TLS library has read ahead is not on the socket: poll cannot see it, so the caller
      * looks again soon. */
     bool encrypted = PQsslInUse(pg->conn) || PQgssEncInUse(pg->conn);
     for (;;) {
+        /* First: a value that keeps coming is readable at any time. */
+        if (pg->until_us && clock_mono_us() >= pg->until_us)
+            return pg_late(pg, err);
         struct pollfd p = {.fd = PQsocket(pg->conn), .events = POLLIN};
         int n = poll(&p, 1, wait_ms(pg, encrypted));
         if (n > 0)
             return 0;
         if (n < 0 && errno != EINTR)
             return pg_lost(pg, err);
-        if (pg->until_us && clock_mono_us() >= pg->until_us) {
-            pg->timed_out = true;
-            return err_set_retriable(err, ERR_UNREACHABLE, "the source did not answer in time");
-        }
         if (stop_forced() || (pg->ends_early && stop_requested())) {
             pg_cancel(pg);
             return err_set(err, ERR_STOPPED, "stopped while the source was working");

@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int timed_out(struct pg *pg, struct err *err) {
-    pg->timed_out = true;
-    return err_set_retriable(err, ERR_UNREACHABLE, "the source did not answer in time");
-}
-
 static void start(struct pg *pg, int64_t until_us) {
     pg->until_us = until_us;
     pg->timed_out = false;
@@ -52,7 +47,7 @@ static int flush(struct pg *pg, struct err *err) {
         if (left < 0)
             return pg_lost(pg, err);
         if (ms <= 0)
-            return timed_out(pg, err);
+            return pg_late(pg, err);
         int n = poll(&p, 1, ms < 1000 ? (int)ms : 1000);
         if ((n < 0 && errno != EINTR) || ((p.revents & POLLIN) && !PQconsumeInput(pg->conn)))
             return pg_lost(pg, err);
@@ -151,7 +146,7 @@ int pg_request_run(struct pg *pg, const char *name, size_t count, const struct s
                          ? err_set(err, ERR_CONF, "the statement returns no rows")
                          : pg_result_error(pg, r, err);
         else if (!failed && clock_mono_us() > until_us)
-            rc = timed_out(pg, err);
+            rc = pg_late(pg, err);
         else if (!failed)
             rc = give(&rows, r, err);
         PQclear(r);

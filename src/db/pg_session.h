@@ -24,7 +24,8 @@ struct pg {
 int pg_run(struct pg *pg, const char *sql, size_t count, const struct span *params, PGresult **ret,
            struct err *err) must_check;
 
-/* Waits until the socket has something; ends with ERR_STOPPED when the stop is forced. */
+/* Waits until the socket has something; ends with ERR_STOPPED when the stop is forced, and as
+ * pg_late behind the deadline, whether the socket has something or not. */
 int pg_wait_readable(struct pg *pg, struct err *err) must_check;
 
 /* The error that a result holds, by SQLSTATE. */
@@ -37,6 +38,8 @@ int pg_next_result(struct pg *pg, PGresult **ret, struct err *err) must_check;
 int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_pg,
             struct err *err) must_check;
 
+/* The deadline has passed: retriable, and pg_timed_out is true. */
+int pg_late(struct pg *pg, struct err *err);
 /* The connection itself failed: retriable. */
 int pg_lost(struct pg *pg, struct err *err);
 void pg_cancel(struct pg *pg);
