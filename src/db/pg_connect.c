@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 
 #define CONNECT_TIMEOUT_US 10000000
@@ -144,6 +143,9 @@ static bool keeps_us_out(const char *state) {
 
 static int connect_error(const PGconn *conn, struct err *err) {
     char text[ERR_TEXT_MAX / 2], state[6];
+    if (conn && PQstatus(conn) != CONNECTION_BAD) /* it is still at it */
+        return err_set_retriable(err, ERR_UNREACHABLE,
+                                 "cannot connect to the source: no connection in time");
     pg_one_line(PQerrorMessage(conn), text, sizeof text);
     char *location = strstr(text, " LOCATION:");
     if (location)
@@ -164,22 +166,23 @@ static int connect_error(const PGconn *conn, struct err *err) {
 /* ---- connecting ---- */
 
 struct settings {
-    const char *keys[10];
-    const char *values[10];
+    const char *keys[12];
+    const char *values[12];
 };
+enum { SETTING_HOST = 8, SETTING_PORT }; /* NULL: the URI's */
 
 /* Behind `dbname`, which the URI expands, later keywords win; those before it are defaults. */
 static void choose(struct settings *s, const char *uri, enum pg_mode mode, const char *app) {
     *s = (struct settings){{"connect_timeout", "keepalives_idle", "keepalives_interval",
                             "keepalives_count", "tcp_user_timeout", "dbname", "application_name",
-                            "replication", NULL},
+                            "replication", "host", "port", NULL},
                            {"10", "30", "10", "3", "60000", uri, app,
-                            mode == PG_REPLICATION ? "database" : NULL, NULL}};
+                            mode == PG_REPLICATION ? "database" : NULL, NULL, NULL, NULL}};
 }
 
 /* Like PQconnectdbParams for one attempt, but the server's errors come with their SQLSTATE, which
  * tells in any language what they are. */
-static PGconn *connect_verbosely(const struct settings *s, int64_t until) {
+static PGconn *connect_once(const struct settings *s, int64_t until) {
     PGconn *conn = PQconnectStartParams(s->keys, s->values, 1);
     if (!conn || PQstatus(conn) == CONNECTION_BAD)
         return conn;
@@ -203,28 +206,106 @@ static bool is_connected(const PGconn *conn) {
     return conn && PQstatus(conn) == CONNECTION_OK;
 }
 
-int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **ret_pg,
-               struct err *err) {
-    int rc = check_uri(uri, err);
-    if (rc < 0)
-        return rc;
-    struct settings settings;
-    choose(&settings, uri, mode, app);
-    _cleanup_(pg_freep) struct pg *pg = mem_zalloc(1, sizeof *pg);
-    pg->conn = PQconnectdbParams(settings.keys, settings.values, 1);
-    if (!is_connected(pg->conn) && !is_network(PQerrorMessage(pg->conn))) {
-        PQfinish(pg->conn);
-        pg->conn = connect_verbosely(&settings, clock_mono_us() + CONNECT_TIMEOUT_US);
+/* Whether other hosts need not be asked: as libpq, which asks none where one has refused us. */
+static bool is_settled(const PGconn *conn) {
+    char text[ERR_TEXT_MAX / 2], state[6];
+    if (!conn || is_connected(conn))
+        return conn != NULL;
+    pg_one_line(PQerrorMessage(conn), text, sizeof text);
+    return take_sqlstate(text, state) && keeps_us_out(state);
+}
+
+/* Lists with commas, as libpq has them. */
+struct hosts {
+    char *names, *ports;
+    size_t count, port_count;
+};
+
+static void hosts_release(struct hosts *h) {
+    free(h->names);
+    free(h->ports);
+}
+
+static size_t count_of(const char *list) {
+    size_t n = list ? 1 : 0;
+    for (const char *p = list; p && *p; p++)
+        n += *p == ',';
+    return n;
+}
+
+/* Several that all have names; else 0: addresses (hostaddr), defaults and mistakes are libpq's. */
+static struct hosts hosts_of(const char *uri) {
+    struct hosts h = {0};
+    PQconninfoOption *options = PQconninfoParse(uri, NULL);
+    bool plain = true;
+    for (const PQconninfoOption *o = options; o && o->keyword; o++) {
+        if (o->val && strcmp(o->keyword, "host") == 0)
+            h.names = mem_strdup(o->val);
+        else if (o->val && strcmp(o->keyword, "port") == 0)
+            h.ports = mem_strdup(o->val);
+        else if (o->val && strcmp(o->keyword, "hostaddr") == 0)
+            plain = false;
     }
-    if (!is_connected(pg->conn))
-        return connect_error(pg->conn, err);
-    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
-    rc = pin(pg, err);
+    PQconninfoFree(options);
+    h.count = count_of(h.names);
+    h.port_count = count_of(h.ports);
+    _cleanup_(mem_freep) char *closed = mem_printf(",%s,", h.names ? h.names : "");
+    if (!plain || h.count < 2 || strstr(closed, ",,") ||
+        (h.port_count > 1 && h.port_count != h.count))
+        h.count = 0;
+    return h;
+}
+
+/* Each host gets its share of the time: PQconnectPoll goes on with the next host where one refuses,
+ * but waits for one that is silent for ever. */
+static PGconn *connect_verbosely(const char *uri, struct settings *s, int64_t until) {
+    _cleanup_(hosts_release) struct hosts h = hosts_of(uri);
+    char *names = h.names, *ports = h.ports;
+    if (h.count == 0)
+        return connect_once(s, until);
+    PGconn *conn = NULL;
+    for (size_t left = h.count; left > 0 && !is_settled(conn); left--) {
+        int64_t now = clock_mono_us();
+        PQfinish(conn);
+        s->values[SETTING_HOST] = strsep(&names, ",");
+        if (h.port_count > 1) {
+            const char *port = strsep(&ports, ",");
+            s->values[SETTING_PORT] = port[0] ? port : "5432";
+        }
+        conn = connect_once(s, now + (until - now) / (int64_t)left);
+    }
+    return conn;
+}
+
+/* Takes the connection; until_us as in struct pg. */
+static int begin_session(PGconn *conn, int64_t until_us, struct pg **ret_pg, struct err *err) {
+    _cleanup_(pg_freep) struct pg *pg = mem_zalloc(1, sizeof *pg);
+    pg->conn = conn;
+    pg->until_us = until_us;
+    if (!is_connected(conn))
+        return connect_error(conn, err);
+    PQsetNoticeReceiver(conn, ignore_notice, NULL);
+    int rc = pin(pg, err);
     if (rc < 0)
         return rc;
     *ret_pg = pg;
     pg = NULL;
     return 0;
+}
+
+int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **ret_pg,
+               struct err *err) {
+    struct settings settings;
+    int rc = check_uri(uri, err);
+    if (rc < 0)
+        return rc;
+    choose(&settings, uri, mode, app);
+    PGconn *conn = PQconnectdbParams(settings.keys, settings.values, 1);
+    if (!is_connected(conn) && !is_network(PQerrorMessage(conn))) {
+        PQfinish(conn);
+        conn = connect_verbosely(uri, &settings, clock_mono_us() + CONNECT_TIMEOUT_US);
+    }
+    return begin_session(conn, 0, ret_pg, err);
 }
 
 int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_pg,
@@ -234,19 +315,5 @@ int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_
     if (rc < 0)
         return rc;
     choose(&settings, uri, PG_SQL, app);
-    _cleanup_(pg_freep) struct pg *pg = mem_zalloc(1, sizeof *pg);
-    pg->conn = connect_verbosely(&settings, until_us);
-    if (!is_connected(pg->conn) && clock_mono_us() >= until_us)
-        return err_set_retriable(err, ERR_UNREACHABLE,
-                                 "cannot connect to the source: no connection in time");
-    if (!is_connected(pg->conn))
-        return connect_error(pg->conn, err);
-    PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
-    pg->until_us = until_us;
-    rc = pin(pg, err);
-    if (rc < 0)
-        return rc;
-    *ret_pg = pg;
-    pg = NULL;
-    return 0;
+    return begin_session(connect_verbosely(uri, &settings, until_us), until_us, ret_pg, err);
 }

@@ -33,8 +33,8 @@ int pg_result_error(struct pg *pg, const PGresult *r, struct err *err);
 /* The next result of what was sent; NULL: that was the last. */
 int pg_next_result(struct pg *pg, PGresult **ret, struct err *err) must_check;
 
-/* One connection attempt whose errors carry their SQLSTATE, ended at `until_us`; the settings are
- * those of pg_connect. The session is pinned. */
+/* One attempt to connect whose errors carry their SQLSTATE, ended at `until_us`; of several hosts
+ * each gets its share of the time. The settings are those of pg_connect. The session is pinned. */
 int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_pg,
             struct err *err) must_check;
 

@@ -40,9 +40,54 @@ static void a_deadline_holds_while_something_comes(void **state) {
     fake_pg_stop(&server);
 }
 
+/* The first host of the URI drops packets: it takes its share of the time, not all of it. */
+static void a_host_that_drops_packets_is_passed(void **state) {
+    (void)state;
+    struct fake_pg server;
+    struct pg *pg = NULL;
+    struct err err = {0};
+    int port, fill;
+    int hole = fake_pg_listen(0, &port);
+    fake_pg_fill(port, &fill, 1);
+    fake_pg_start(&server, 1);
+    _cleanup_(mem_freep) char *uri =
+        mem_printf("postgresql://u@127.0.0.1:%d,127.0.0.1:%d/d" PLAIN, port, server.port);
+    if (pg_request_connect(uri, "test", SECOND, clock_mono_us() + SECOND, &pg, &err) < 0)
+        fail_msg("%s", err.text);
+    pg_free(pg);
+    fake_pg_stop(&server);
+    (void)close(fill);
+    (void)close(hole);
+}
+
+/* Who refuses is passed at once, and the last one's word counts. */
+static void what_the_last_host_says(void **state) {
+    (void)state;
+    struct pg *pg = NULL;
+    struct err err = {0};
+    int port, fill;
+    int hole = fake_pg_listen(0, &port);
+    fake_pg_fill(port, &fill, 1);
+    _cleanup_(mem_freep) char *uri =
+        mem_printf("postgresql://u@127.0.0.1:%d,127.0.0.1:1/d" PLAIN, port);
+    assert_true(pg_request_connect(uri, "test", SECOND, clock_mono_us() + SECOND, &pg, &err) < 0);
+    assert_non_null(strstr(err.text, "Connection refused"));
+    assert_true(err.retriable);
+    _cleanup_(mem_freep) char *alone = mem_printf("postgresql://u@127.0.0.1:%d/d" PLAIN, port);
+    assert_int_equal(
+        pg_request_connect(alone, "test", SECOND, clock_mono_us() + 100 * MS, &pg, &err),
+        ERR_UNREACHABLE);
+    assert_string_equal(err.text, "cannot connect to the source: no connection in time");
+    assert_true(err.retriable);
+    (void)close(fill);
+    (void)close(hole);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_deadline_holds_while_something_comes),
+        cmocka_unit_test(a_host_that_drops_packets_is_passed),
+        cmocka_unit_test(what_the_last_host_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
