@@ -56,7 +56,8 @@ struct banyan_answer; /* what a call was answered with; the caller's */
 BANYAN_API int banyan_open(const char *config_file, const char *state_file, struct banyan **ret,
                            struct banyan_error *error);
 
-/* Closes all sessions. No call may be under way. NULL is fine. */
+/* Closes all sessions. No call may be under way. Waits for a statement that is being cancelled: 10
+ * s where PostgreSQL is out of reach. NULL is fine. */
 BANYAN_API void banyan_close(struct banyan *b);
 
 /*

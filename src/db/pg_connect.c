@@ -11,6 +11,10 @@
 
 #define CONNECT_TIMEOUT_US 10000000
 #define WAIT_MS 200
+/* How long a server's machine may leave unanswered what was sent (tcp_user_timeout). It also bounds
+ * how long a cancel request tries to connect, for which whoever ends a request's session waits. */
+#define UNHEARD_MS "60000"
+#define UNHEARD_REQUEST_MS "10000"
 
 /* What changes the text form of a value, and what would end a session that works long. */
 static const struct {
@@ -172,11 +176,12 @@ struct settings {
 enum { SETTING_HOST = 8, SETTING_PORT }; /* NULL: the URI's */
 
 /* Behind `dbname`, which the URI expands, later keywords win; those before it are defaults. */
-static void choose(struct settings *s, const char *uri, enum pg_mode mode, const char *app) {
+static void choose(struct settings *s, const char *uri, enum pg_mode mode, const char *app,
+                   const char *unheard_ms) {
     *s = (struct settings){{"connect_timeout", "keepalives_idle", "keepalives_interval",
                             "keepalives_count", "tcp_user_timeout", "dbname", "application_name",
                             "replication", "host", "port", NULL},
-                           {"10", "30", "10", "3", "60000", uri, app,
+                           {"10", "30", "10", "3", unheard_ms, uri, app,
                             mode == PG_REPLICATION ? "database" : NULL, NULL, NULL, NULL}};
 }
 
@@ -299,7 +304,7 @@ int pg_connect(const char *uri, enum pg_mode mode, const char *app, struct pg **
     int rc = check_uri(uri, err);
     if (rc < 0)
         return rc;
-    choose(&settings, uri, mode, app);
+    choose(&settings, uri, mode, app, UNHEARD_MS);
     PGconn *conn = PQconnectdbParams(settings.keys, settings.values, 1);
     if (!is_connected(conn) && !is_network(PQerrorMessage(conn))) {
         PQfinish(conn);
@@ -314,6 +319,6 @@ int pg_open(const char *uri, const char *app, int64_t until_us, struct pg **ret_
     int rc = check_uri(uri, err);
     if (rc < 0)
         return rc;
-    choose(&settings, uri, PG_SQL, app);
+    choose(&settings, uri, PG_SQL, app, UNHEARD_REQUEST_MS);
     return begin_session(connect_verbosely(uri, &settings, until_us), until_us, ret_pg, err);
 }

@@ -45,8 +45,9 @@ bool pg_timed_out(const struct pg *pg);
 /* Whether the session is as pg_request_connect made it: no statement has made it writable. */
 bool pg_is_read_only(const struct pg *pg);
 
-/* Asks the server to end what the session does; waits for the server to take note, which takes as
- * long as it is out of reach. */
+/* Asks the server to end what the session does; waits for the server to take note: as long as it
+ * takes connections and is stalled, but 10 s where its machine is out of reach (tcp_user_timeout,
+ * unless the URI has another). */
 void pg_cancel_request(struct pg *pg);
 
 #endif

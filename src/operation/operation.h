@@ -132,8 +132,8 @@ struct operations;
 /* Checks every operation; connects to nothing. ERR_CONF with file, line and column. */
 int operations_new(const struct operations_config *config, struct operations **ret_operations,
                    struct err *err) must_check;
-/* No call may be under way; waits for samples that are (bounded by their deadlines). NULL is fine.
- */
+/* No call may be under way; waits for samples that are (bounded by their deadlines), and for one
+ * statement that is being cancelled: see pg_cancel_request. NULL is fine. */
 void operations_free(struct operations *ops);
 
 /* Only the checks, for a configuration that nobody serves. */

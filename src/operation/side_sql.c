@@ -9,6 +9,7 @@
 #include "operation/answer.h"
 #include "operation/pool.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct side_sql {
     struct queue *lost;    /* struct session: to be cancelled and closed, which may take long */
     pthread_t canceller;
     bool started;
+    atomic_bool ending; /* nobody waits for the places of what is lost any more */
 };
 
 /* ---- sessions ---- */
@@ -79,7 +81,8 @@ static int session_open(struct side_sql *side, int64_t until_us, struct session 
 }
 
 /* Cancelling asks the server and waits for it: nobody who answers calls can. The place in the pool
- * stays taken until then, so a server that is stalled is not asked more and more. */
+ * stays taken until then, so a server that is stalled is not asked more and more. At the end what
+ * is left is only closed: the server ends those statements by itself (statement_timeout). */
 static void *cancel_main(void *argument) {
     struct side_sql *side = argument;
     void *item;
@@ -91,7 +94,8 @@ static void *cancel_main(void *argument) {
             continue;
         struct session *s = item;
         struct pool *pool = s->pool;
-        pg_cancel_request(s->pg);
+        if (!atomic_load(&side->ending))
+            pg_cancel_request(s->pg);
         session_free(s);
         pool_put(pool, NULL);
     }
@@ -118,6 +122,7 @@ int side_sql_new(const struct conf *conf, const struct side_limits *limits,
 void side_sql_free(struct side_sql *s) {
     if (!s)
         return;
+    atomic_store(&s->ending, true);
     queue_close(s->lost);
     if (s->started)
         pthread_join(s->canceller, NULL);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FAKE_PG_SESSIONS 8
+#define FAKE_PG_BACKLOG 8
 
 struct fake_pg {
     int listener;
@@ -22,6 +23,8 @@ struct fake_pg {
     pthread_t acceptor;
     pthread_t threads[FAKE_PG_SESSIONS];
     int fds[FAKE_PG_SESSIONS];
+    bool shut;
+    int fill[FAKE_PG_BACKLOG + 1];
 };
 
 /* A socket of a free port of 127.0.0.1; nobody takes its connections. */
@@ -150,13 +153,23 @@ static inline void *fake_pg_main(void *argument) {
 /* `takes`: connections that will come, all of them. */
 static inline void fake_pg_start(struct fake_pg *f, int takes) {
     *f = (struct fake_pg){.takes = takes};
-    f->listener = fake_pg_listen(0, &f->port);
+    f->listener = fake_pg_listen(FAKE_PG_BACKLOG, &f->port);
     if (pthread_create(&f->acceptor, NULL, fake_pg_main, f) != 0)
         abort();
 }
 
-static inline void fake_pg_stop(struct fake_pg *f) {
+/* All have come: from now on it drops packets of others. */
+static inline void fake_pg_shut(struct fake_pg *f) {
     pthread_join(f->acceptor, NULL);
+    f->shut = true;
+    fake_pg_fill(f->port, f->fill, FAKE_PG_BACKLOG + 1);
+}
+
+static inline void fake_pg_stop(struct fake_pg *f) {
+    if (!f->shut)
+        pthread_join(f->acceptor, NULL);
+    for (int i = 0; f->shut && i <= FAKE_PG_BACKLOG; i++)
+        (void)close(f->fill[i]);
     for (int i = 0; i < f->takes; i++) {
         (void)shutdown(f->fds[i], SHUT_RDWR);
         pthread_join(f->threads[i], NULL);

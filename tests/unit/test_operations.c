@@ -1,20 +1,19 @@
 /* Calls and samples with no server there: who is told what, once, and from where. */
+#include "base/clock.h"
 #include "db/mongo.h"
 #include "operation/exchange.h"
 #include "operation/operation.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "fake_pg.h"
 #include "operation_conf.h"
 
 /* Nobody listens on port 1. */
@@ -233,18 +232,6 @@ static void no_fallback_is_no_breaker(void **state) {
     close_set(&s);
 }
 
-/* A socket that takes connections and says nothing. */
-static int silent_server(uint16_t *ret_port) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
-    *ret_port = ntohs(address.sin_port);
-    return fd;
-}
-
 static void *call_main(void *set) {
     operation_call_unref(call(set));
     return NULL;
@@ -256,8 +243,7 @@ static void a_guarded_call_waits_for_no_session(void **state) {
     (void)state;
     struct set s;
     pthread_t threads[OPERATION_SESSIONS];
-    uint16_t port;
-    int fd = silent_server(&port);
+    int port, fd = fake_pg_listen(64, &port); /* says nothing */
     _cleanup_(mem_freep) char *text = mem_printf(
         "source: {uri: 'postgresql://127.0.0.1:1/x'}\n"
         "target: {uri: 'mongodb://127.0.0.1:%d', database: d}\nmodules:\n  m:\n"
@@ -283,6 +269,36 @@ static void a_guarded_call_waits_for_no_session(void **state) {
     (void)close(fd);
 }
 
+/* Statements that were not answered are cancelled, which takes long where SQL's address drops
+ * packets. The end waits for the one under way, not for those behind it. */
+static void the_end_does_not_wait_for_cancels(void **state) {
+    (void)state;
+    enum { CALLS = 4 };
+    struct set s;
+    struct fake_pg server;
+    pthread_t threads[CALLS];
+    fake_pg_start(&server, CALLS);
+    _cleanup_(mem_freep) char *text =
+        mem_printf("source: {uri: 'postgresql://u@127.0.0.1:%d/"
+                   "d?sslmode=disable&gssencmode=disable&tcp_user_timeout=2000'}\n"
+                   "target: {uri: 'mongodb://127.0.0.1:1', database: d}\nmodules:\n  m:\n"
+                   "    collections: {c: {table: t}}\n    operations:\n"
+                   "      get: {sql: 'SELECT :id AS id', mongodb: {find: c, filter: {_id: ':id'}}, "
+                   "params: {id: int64}, timeout: 1s, fallback: false}\n",
+                   server.port);
+    open_text(&s, text, READS_SQL);
+    for (size_t i = 0; i < CALLS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, call_main, &s), 0);
+    fake_pg_shut(&server);
+    for (size_t i = 0; i < CALLS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(operations_sessions(s.ops, ROUTE_SQL), CALLS); /* to be cancelled */
+    int64_t start = clock_mono_us();
+    close_set(&s);
+    assert_in_range(clock_mono_us() - start, 0, 3500000);
+    fake_pg_stop(&server);
+}
+
 static void what_is_wrong_is_said(void **state) {
     (void)state;
     struct set s;
@@ -305,6 +321,7 @@ int main(void) {
         cmocka_unit_test(a_breaker_opens),
         cmocka_unit_test(no_fallback_is_no_breaker),
         cmocka_unit_test(a_guarded_call_waits_for_no_session),
+        cmocka_unit_test(the_end_does_not_wait_for_cancels),
         cmocka_unit_test(what_is_wrong_is_said),
     };
     mongo_global_init();
