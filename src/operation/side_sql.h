@@ -14,7 +14,7 @@ struct side_limits {
     const char *app;
     size_t operations;
     size_t sample_sessions;
-    int64_t connect_us, longest_us; /* the most of any operation */
+    int64_t connect_us, longest_us; /* the most of any operation: sessions serve all of them */
 };
 
 /* Opens nothing. */
