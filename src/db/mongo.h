@@ -61,8 +61,8 @@ struct mongo_server {
 };
 int mongo_server_info(struct mongo *m, struct mongo_server *ret, struct err *err) must_check;
 
-/* One index: {name, unique, keys document}; created if absent, an equal one is fine, another of
- * the same name or keys is an error that names both. */
+/* One index, by MongoDB's own name for its keys where `name` is NULL; created if absent, an equal
+ * one is fine, another of the same name or keys is an error that names the one that is wanted. */
 int mongo_ensure_index(struct mongo *m, const char *database, const char *collection,
                        const bson_t *keys, const char *name, bool unique,
                        struct err *err) must_check;

@@ -39,8 +39,8 @@ int pg_server_version(const struct pg *pg); /* 150004 for 15.4 */
 void pg_end_on_stop(struct pg *pg, bool first_request);
 
 /* One statement, or several without results in one simple query. ret_result may be NULL. An error
- * carries the server's message and SQLSTATE; `retriable` is set for classes 08, 53, 57 (but
- * query_canceled), 40 and for a lost connection. */
+ * carries the server's message and SQLSTATE; `retriable` is set for what passes by itself
+ * (pg_state_passes) and for a lost connection. */
 int pg_exec(struct pg *pg, const char *sql, struct pg_result **ret_result,
             struct err *err) must_check;
 

@@ -69,8 +69,8 @@ int pg_catalog_type(struct pg_catalog *c, struct pg *pg, uint32_t oid,
 /* Index of the column; -1 if there is none. */
 int pg_table_column(const struct pg_table *t, const char *name);
 
-/* Up to `max` names of tables or of the table's columns that look like `name`, for "did you
- * mean"; the closest one or NULL. Borrowed from the catalogue. */
+/* The column whose name is most like `name`, for "did you mean"; NULL: none is like it. Borrowed
+ * from the catalogue. */
 const char *pg_table_similar_column(const struct pg_table *t, const char *name);
 
 /* "schema.name" of the most similar table name in the database into `out`; empty if none. */

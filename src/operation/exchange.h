@@ -1,6 +1,5 @@
 /*
- * A call as JSON, and its answer: for HTTP, the command line and the C library alike. Pure but for
- * reading the clock of the one who asks.
+ * A call as JSON, and its answer: for HTTP, the command line and the C library alike. Pure.
  *
  *   {"params": {"id": 7}, "user": "u1", "tenant": "t1",
  *    "attributes": {"user": {"plan": "gold"}, "tenant": {"tier": 2}},

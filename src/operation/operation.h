@@ -50,7 +50,7 @@ enum operation_outcome {
 };
 const char *operation_outcome_name(enum operation_outcome outcome);
 
-/* The words of `fallback.on`: a failure, or no row. */
+/* Not what a side says of its rows: "no row" is an answer. */
 static inline bool operation_is_failure(enum operation_outcome o) {
     return o == OPERATION_CONNECT || o == OPERATION_TIMEOUT || o == OPERATION_FAILED;
 }
@@ -163,7 +163,8 @@ void operations_ask(struct operations *ops, const struct operation_call *view, e
 enum operation_numbers { OPERATION_NUMBERS_PLAIN, OPERATION_NUMBERS_STRING };
 
 /* Appends the answer as JSON: an object where the operation returns one, else an array. Equal
- * values have equal bytes, whichever side they came from. ERR_LIMIT: over OPERATION_JSON_MAX. */
+ * values have equal bytes, whichever side they came from, but that decimals keep their zeros (12.50
+ * is not 12.5) and doubles from 2^63 on have an exponent. ERR_LIMIT: longer than `out` may be. */
 int operation_json(const struct conf_operation *operation, const struct operation_answer *answer,
                    enum operation_numbers numbers, struct buf *out, struct err *err) must_check;
 

@@ -23,7 +23,7 @@ static void add_int(struct buf *out, enum operation_numbers numbers, int64_t v) 
     add_number(out, numbers, text);
 }
 
-/* A whole double is written as an integer is: equal values have equal bytes. */
+/* A whole double that int64 has too is written as that is: equal values have equal bytes. */
 static void add_double(struct buf *out, double v) {
     char text[40];
     if (!isfinite(v)) {
@@ -32,7 +32,7 @@ static void add_double(struct buf *out, double v) {
     }
     if (v == 0)
         v = 0; /* not -0 */
-    if (v == trunc(v) && fabs(v) < 1e15) {
+    if (v == trunc(v) && v >= -0x1p63 && v < 0x1p63) {
         buf_printf(out, "%.0f", v);
         return;
     }

@@ -64,6 +64,11 @@ static void doubles(void **state) {
     plain("{\"v\": {\"$numberDouble\": \"-0.0\"}}", "0");
     plain("{\"v\": 1e300}", "1e+300");
     plain("{\"v\": 123456789012345.0}", "123456789012345");
+    /* as the same number is written that came as an integer */
+    plain("{\"v\": {\"$numberDouble\": \"1e15\"}}", "1000000000000000");
+    plain("{\"v\": {\"$numberDouble\": \"9007199254740994\"}}", "9007199254740994");
+    plain("{\"v\": {\"$numberDouble\": \"-9223372036854775808\"}}", "-9223372036854775808");
+    plain("{\"v\": {\"$numberDouble\": \"9223372036854775808\"}}", "9.223372036854776e+18");
     plain("{\"v\": {\"$numberDouble\": \"NaN\"}}", "\"NaN\"");
     plain("{\"v\": {\"$numberDouble\": \"Infinity\"}}", "\"Infinity\"");
     shows("{\"v\": 0.1}", "0.1", OPERATION_NUMBERS_STRING);
