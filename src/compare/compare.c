@@ -21,10 +21,6 @@ bool compare_mode_parse(const char *text, enum compare_mode *ret) {
     return false;
 }
 
-const char *compare_mode_name(enum compare_mode mode) {
-    return mode_names[mode];
-}
-
 const char *compare_kind_name(enum compare_kind kind) {
     return kind_names[kind];
 }

@@ -32,7 +32,6 @@
 enum compare_mode { COMPARE_EXACT, COMPARE_MAPPED, COMPARE_REFERENCE };
 /* "exact", "mapped", "reference". */
 bool compare_mode_parse(const char *text, enum compare_mode *ret) must_check;
-const char *compare_mode_name(enum compare_mode mode);
 
 enum compare_kind {
     COMPARE_MISSING,        /* SQL has it, MongoDB does not */

@@ -2,8 +2,6 @@
 #include "base/json_read.h"
 #include "compare/value.h"
 
-#include <string.h>
-
 /* Nodes of one text: a value is at least two bytes with what separates it from the next. */
 static size_t nodes_room(struct span json) {
     size_t most = json.len / 2 + 2;

@@ -3,7 +3,6 @@
 #include "compare/scalar.h"
 
 #include "base/json_text.h"
-#include "base/utf8.h"
 
 #include <inttypes.h>
 #include <math.h>

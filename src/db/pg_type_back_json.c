@@ -1,4 +1,3 @@
-#include "base/mem.h"
 #include "base/spanmap.h"
 #include "db/pg_type_back_parts.h"
 

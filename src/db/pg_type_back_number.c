@@ -1,8 +1,5 @@
 #include "db/pg_type_back_parts.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-
 static size_t digits_before(const char *p, const char *end) {
     size_t n = 0;
     while (p + n < end && p[n] >= '0' && p[n] <= '9')

@@ -3,8 +3,6 @@
 #include "base/spanmap.h"
 #include "model/canon.h"
 
-#include <stdio.h>
-
 #define SMALL 64
 
 /* A document's bytes. Offsets in elements count from `data`. */

@@ -2,7 +2,6 @@
 
 #include "base/text.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 struct lsn_text lsn_format(lsn_t lsn) {

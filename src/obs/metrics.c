@@ -1,8 +1,6 @@
 /* The table as data, and its documentation. */
 #include "obs/metrics.h"
 
-#include <string.h>
-
 static const struct obs_metric_info table[OBS_METRIC_COUNT] = {
 #define OBS_METRIC_ROW(id, name, type, unit, labels, help) {name, type, unit, help, labels},
     OBS_METRICS(OBS_METRIC_ROW)

@@ -1,7 +1,5 @@
 #include "operation/answer.h"
 
-#include "base/json_text.h"
-
 const char *operation_outcome_name(enum operation_outcome outcome) {
     static const char *const names[] = {
 #define OPERATION_OUTCOME_NAME(id, text) [id] = (text),

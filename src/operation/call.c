@@ -55,14 +55,13 @@ static struct call *call_new(struct operations *ops, struct compiled *c,
 /* ---- one side ---- */
 
 void call_ask(struct operations *ops, struct compiled *c, const struct params *p,
-              enum route_side side, bool sample, const struct side_times *times,
-              struct operation_answer *ret) {
+              enum route_side side, const struct side_times *times, struct operation_answer *ret) {
     struct compiled_side *counts = &c->sides[side];
     if (side == ROUTE_SQL)
         side_sql_ask(ops->sql, c, p, times, ret);
     else
         side_mongodb_ask(ops->mongodb, c, p, times, ret);
-    if (sample) {
+    if (times->sample) {
         atomic_fetch_add(&counts->samples, 1);
         return;
     }
@@ -81,8 +80,7 @@ static void ask(struct call *call, enum route_side side, bool guarded) {
         times.session_us = times.until_us = now + f->timeout_us;
     if (guarded && f->connect_us < times.until_us - now)
         times.session_us = now + f->connect_us;
-    call_ask(call->ops, call->compiled, &call->values, side, false, &times,
-             &call->public.answers[side]);
+    call_ask(call->ops, call->compiled, &call->values, side, &times, &call->public.answers[side]);
 }
 
 /* ---- who answers ---- */
@@ -231,5 +229,5 @@ void operations_ask(struct operations *ops, const struct operation_call *view, e
     int64_t until = clock_mono_us() + call->compiled->conf->timeout_us;
     const struct side_times times = {until, until, true};
     *ret = (struct operation_answer){0};
-    call_ask(ops, call->compiled, &call->values, side, true, &times, ret);
+    call_ask(ops, call->compiled, &call->values, side, &times, ret);
 }

@@ -33,9 +33,8 @@ struct call {
     atomic_int parts; /* the caller's and the sample's: who ends last hands both over */
 };
 
-/* Asks a side and counts. `sample`: in the sessions and counts of samples. */
+/* Asks a side and counts: as a sample, where the times are those of one. */
 void call_ask(struct operations *ops, struct compiled *c, const struct params *p,
-              enum route_side side, bool sample, const struct side_times *times,
-              struct operation_answer *ret);
+              enum route_side side, const struct side_times *times, struct operation_answer *ret);
 
 #endif

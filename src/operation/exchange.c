@@ -5,8 +5,6 @@
 #include "flags/value_json.h"
 #include "operation/param.h"
 
-#include <string.h>
-
 /* ---- who asks ---- */
 
 struct body_reader {

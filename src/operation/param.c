@@ -3,8 +3,6 @@
 #include "base/json_read.h"
 #include "operation/scalar.h"
 
-#include <string.h>
-
 int param_find(const struct conf_operation *o, struct span name) {
     for (size_t i = 0; i < o->param_count; i++)
         if (span_is(name, o->params[i].name.text))

@@ -18,7 +18,6 @@ struct module_budget {
 
 struct side_threads {
     struct sampler *sampler;
-    enum route_side side;
     struct queue *queue; /* struct call, with a reference each */
     pthread_mutex_t lock;
     pthread_t threads[THREADS_MAX];
@@ -98,7 +97,7 @@ static void ask(struct sampler *s, struct call *call) {
         return;
     }
     const struct side_times times = {now + c->conf->timeout_us, now + c->conf->timeout_us, true};
-    call_ask(s->ops, c, &call->values, call->sampled_side, true, &times, &call->sample);
+    call_ask(s->ops, c, &call->values, call->sampled_side, &times, &call->sample);
     if (mongodb)
         breaker_count(&c->breaker, f, operation_is_failure(call->sample.outcome), trial,
                       clock_mono_us());
@@ -176,7 +175,6 @@ struct sampler *sampler_new(struct operations *ops) {
     for (int side = 0; side < OPERATION_SIDES; side++) {
         struct side_threads *t = &s->sides[side];
         t->sampler = s;
-        t->side = (enum route_side)side;
         t->max = sampler_threads(conf);
         t->queue = queue_new(room, room);
         pthread_mutex_init(&t->lock, NULL);

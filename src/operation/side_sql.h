@@ -25,7 +25,7 @@ void side_sql_free(struct side_sql *s); /* NULL is fine */
 /* Until when: for a session, and for the answer. */
 struct side_times {
     int64_t session_us, until_us;
-    bool sample; /* in the sessions for samples */
+    bool sample; /* in the sessions, and the counts, for samples */
 };
 
 void side_sql_ask(struct side_sql *s, struct compiled *c, const struct params *p,

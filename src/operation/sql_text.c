@@ -1,6 +1,5 @@
 #include "operation/sql_text.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
