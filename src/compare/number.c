@@ -125,14 +125,8 @@ double number_to_double(struct span text) {
 }
 
 /* The shortest text that reads back as the same double. */
-struct span number_of_double(double v, char out[NUMBER_TEXT]) {
+struct span number_of_double(double v, char out[TEXT_DOUBLE_MAX]) {
     if (!isfinite(v))
         return span_of(isnan(v) ? "NaN" : v < 0 ? "-Infinity" : "Infinity");
-    int n = 0;
-    for (int precision = 15; precision <= 17; precision++) {
-        n = snprintf(out, NUMBER_TEXT, "%.*g", precision, v);
-        if (strtod(out, NULL) == v)
-            break;
-    }
-    return span_make(out, (size_t)n);
+    return span_make(out, text_double(v, out));
 }

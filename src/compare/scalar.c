@@ -1,6 +1,5 @@
 #include "compare/scalar.h"
 
-#include "base/text.h"
 #include <math.h>
 #include <xxhash.h>
 
@@ -173,21 +172,7 @@ static bool uuid_form(const struct compare_value *v, unsigned char out[16]) {
         memcpy(out, v->text.ptr, 16);
         return true;
     }
-    if (v->type != COMPARE_STRING || v->text.len != 36)
-        return false;
-    memset(out, 0, 16);
-    size_t n = 0;
-    for (size_t i = 0; i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        int digit = text_hex_digit(v->text.ptr[i]);
-        if (dash ? v->text.ptr[i] != '-' : digit < 0)
-            return false;
-        if (!dash) {
-            out[n / 2] = (unsigned char)(out[n / 2] << 4 | digit);
-            n++;
-        }
-    }
-    return true;
+    return v->type == COMPARE_STRING && text_uuid(v->text, out);
 }
 
 static enum verdict said(bool equal, enum compare_rule by, enum compare_rule *rule) {

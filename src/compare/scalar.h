@@ -2,6 +2,7 @@
 #ifndef BANYAN_COMPARE_SCALAR_H
 #define BANYAN_COMPARE_SCALAR_H
 
+#include "base/text.h"
 #include "compare/pattern.h"
 
 /* Without parts, and alike in all. */
@@ -30,12 +31,11 @@ enum tolerance scalar_tolerance(const struct compare_rules *rules, enum compare_
 /* -- number.c -- */
 
 /* A number as its digits: 0.d1d2d3 x 10^exponent, without zeros at either end. */
-#define NUMBER_TEXT 32
 struct number {
     bool negative;
     const char *first, *end; /* digits, perhaps with a point among them; first == end: zero */
     int64_t exponent;
-    char own[NUMBER_TEXT];
+    char own[TEXT_DOUBLE_MAX];
 };
 /* False: no number in the forms of JSON and PostgreSQL (no NaN, no infinity). */
 bool number_of_text(struct span text, struct number *ret);
@@ -43,7 +43,7 @@ void number_of_int(int64_t v, struct number *ret);
 bool number_equal(const struct number *a, const struct number *b);
 /* Also of Infinity and -Infinity; NaN: no number, or none that a double could be near. */
 double number_to_double(struct span text);
-struct span number_of_double(double v, char out[NUMBER_TEXT]);
+struct span number_of_double(double v, char out[TEXT_DOUBLE_MAX]);
 
 /* -- date.c -- */
 

@@ -1,7 +1,6 @@
 #include "db/pg_type.h"
 
 #include "base/text.h"
-
 #include "base/utf8.h"
 #include "db/pg_type_array.h"
 #include "db/pg_type_json.h"
@@ -137,18 +136,8 @@ static int append_hex(const struct pg_type *type, struct span text, struct bsonw
 
 static int append_uuid(const struct pg_type *type, struct span text, struct bsonw *w,
                        struct span key, struct err *err) {
-    char bytes[16];
-    size_t n = 0;
-    for (size_t i = 0; text.len == 36 && i < 36 && n < 16;) {
-        if ((i == 8 || i == 13 || i == 18 || i == 23) && text.ptr[i++] != '-')
-            break;
-        int high = text_hex_digit(text.ptr[i]), low = text_hex_digit(text.ptr[i + 1]);
-        if (high < 0 || low < 0)
-            break;
-        bytes[n++] = (char)(high << 4 | low);
-        i += 2;
-    }
-    if (n != sizeof bytes)
+    unsigned char bytes[16];
+    if (!text_uuid(text, bytes))
         return pg_type_bad_value(type, text, "is not a UUID", err);
     bsonw_binary(w, key, BSON_SUBTYPE_UUID, span_make(bytes, sizeof bytes));
     return 0;

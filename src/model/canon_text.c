@@ -1,11 +1,10 @@
 #include "base/json_text.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "model/canon.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #define DEPTH_MAX 6
@@ -37,14 +36,9 @@ static void add_double(struct buf *out, double v) {
                    isnan(v) ? "NaN" : (v < 0 ? "-Infinity" : "Infinity"));
         return;
     }
-    char room[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(room, sizeof room, "%.*g", digits, v);
-        if (strtod(room, NULL) == v)
-            break;
-    }
-    buf_add_text(out, room);
-    if (!strpbrk(room, ".e,"))
+    char room[TEXT_DOUBLE_MAX];
+    buf_add(out, room, text_double(v, room));
+    if (!strpbrk(room, ".e"))
         buf_add_text(out, ".0"); /* not an integer */
 }
 

@@ -57,7 +57,7 @@ double obs_metric_cumulate(enum obs_metric metric, const struct obs_histogram *h
     return (double)obs_histogram_sum(h) / (seconds ? 1e6 : 1);
 }
 
-static const char *type_name(enum obs_type type) {
+const char *obs_type_name(enum obs_type type) {
     switch (type) {
     case OBS_COUNTER:
         return "counter";
@@ -85,7 +85,7 @@ void obs_metrics_docs(struct buf *out) {
         "| name | type | unit | labels | meaning |\n| --- | --- | --- | --- | --- |\n");
     for (size_t i = 0; i < OBS_METRIC_COUNT; i++) {
         const struct obs_metric_info *m = &table[i];
-        buf_printf(out, "| `%s` | %s | %s | ", m->name, type_name(m->type), m->unit);
+        buf_printf(out, "| `%s` | %s | %s | ", m->name, obs_type_name(m->type), m->unit);
         for (size_t k = 0; m->labels[k]; k++)
             buf_printf(out, "%s%s", k > 0 ? ", " : "", m->labels[k]);
         buf_printf(out, " | %s |\n", m->help);

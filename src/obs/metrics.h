@@ -257,6 +257,8 @@ struct obs_metric_info {
     const char *labels[OBS_LABELS_MAX + 1]; /* NULL ends them */
 };
 const struct obs_metric_info *obs_metric_info(enum obs_metric metric);
+/* "counter", "gauge", ... */
+const char *obs_type_name(enum obs_type type);
 /* OBS_METRIC_COUNT: there is none of that name. */
 enum obs_metric obs_metric_find(struct span name);
 /* docs/metrics.md. */

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 #include <assert.h>
@@ -176,19 +177,13 @@ static int compare_series(const void *left, const void *right) {
     return a->number < b->number ? -1 : a->number > b->number;
 }
 
-/* The shortest text that reads back as the same number. */
 static void add_number(struct buf *out, double v) {
-    char text[32];
+    char text[TEXT_DOUBLE_MAX];
     if (v == floor(v) && fabs(v) < 9007199254740992.0) {
         buf_printf(out, "%" PRId64, (int64_t)v);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    buf_add_text(out, text);
+    buf_add(out, text, text_double(v, text));
 }
 
 /* A bound is written as the client libraries of each format write it, so that series stay the same
@@ -270,14 +265,13 @@ static struct span family_name(const struct writer *w, const struct obs_metric_i
 }
 
 static void write_head(const struct writer *w, enum obs_metric metric) {
-    static const char *const types[] = {"counter", "gauge", "histogram", "info"};
     const struct obs_metric_info *info = obs_metric_info(metric);
     struct span name = family_name(w, info);
     bool open = w->format == OBS_OPENMETRICS;
     buf_printf(w->out, "# HELP %.*s ", SPAN_ARG(name));
     add_escaped(w->out, info->help, open);
     buf_printf(w->out, "\n# TYPE %.*s %s\n", SPAN_ARG(name),
-               info->type == OBS_INFO && !open ? "gauge" : types[info->type]);
+               obs_type_name(info->type == OBS_INFO && !open ? OBS_GAUGE : info->type));
     if (open && info->unit[0] != '\0')
         buf_printf(w->out, "# UNIT %.*s %s\n", SPAN_ARG(name), info->unit);
 }

@@ -1,6 +1,7 @@
 #include "operation/result.h"
 
 #include "base/json_text.h"
+#include "base/text.h"
 #include "model/bsonw.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ static void add_int(struct buf *out, enum operation_numbers numbers, int64_t v) 
 
 /* A whole double that int64 has too is written as that is: equal values have equal bytes. */
 static void add_double(struct buf *out, double v) {
-    char text[40];
+    char text[TEXT_DOUBLE_MAX];
     if (!isfinite(v)) {
         buf_add_text(out, isnan(v) ? "\"NaN\"" : v < 0 ? "\"-Infinity\"" : "\"Infinity\"");
         return;
@@ -36,12 +37,7 @@ static void add_double(struct buf *out, double v) {
         buf_printf(out, "%.0f", v);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v)
-            break;
-    }
-    buf_add_text(out, text);
+    buf_add(out, text, text_double(v, text));
 }
 
 /* "1.5E+3" -> "1500": digits and a power of ten, written out. */

@@ -1,5 +1,6 @@
 #include "operation/scalar.h"
 
+#include "base/text.h"
 #include "db/pg_type.h"
 #include "db/pg_type_time.h"
 
@@ -163,36 +164,10 @@ static int read_string(struct reader *r) {
     return keep(r, s);
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "8-4-4-4-12" for a UUID, `form` otherwise: a digit where it has an x. */
-static bool read_hex(struct span s, const char *form, unsigned char *bytes) {
-    size_t n = 0;
-    if (s.len != strlen(form))
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        int digit = hex_digit(s.ptr[i]);
-        if (form[i] != 'x' && s.ptr[i] != form[i])
-            return false;
-        if (form[i] != 'x')
-            continue;
-        if (digit < 0)
-            return false;
-        bytes[n / 2] = (unsigned char)(n % 2 ? bytes[n / 2] << 4 | digit : digit);
-        n++;
-    }
-    return true;
-}
-
 static int read_uuid(struct reader *r) {
     unsigned char bytes[16];
     struct span s = r->node->type == JSON_STRING ? text_of(r) : (struct span){0};
-    if (!s.ptr || !read_hex(s, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", bytes))
+    if (!s.ptr || !text_uuid(s, bytes))
         return wrong(r, "a UUID such as 0b2f4f2c-7d1a-4c7e-9a55-0e2d1f3c4b5a");
     bsonw_binary(r->out->bson, r->out->key, BSON_SUBTYPE_UUID, span_make(bytes, sizeof bytes));
     return keep(r, s);
@@ -201,8 +176,9 @@ static int read_uuid(struct reader *r) {
 static int read_objectid(struct reader *r) {
     bson_oid_t id;
     struct span s = r->node->type == JSON_STRING ? text_of(r) : (struct span){0};
-    if (!s.ptr || !read_hex(s, "xxxxxxxxxxxxxxxxxxxxxxxx", id.bytes))
+    if (!s.ptr || s.len != 24 || !bson_oid_is_valid(s.ptr, s.len))
         return wrong(r, "an ObjectId of 24 hex digits");
+    bson_oid_init_from_string_unsafe(&id, s.ptr);
     bsonw_oid(r->out->bson, r->out->key, &id);
     return keep(r, s);
 }
