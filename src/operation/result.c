@@ -45,7 +45,7 @@ static void add_plain(struct buf *out, const char *text) {
     const char *e = strchr(text, 'E');
     size_t len = e ? (size_t)(e - text) : strlen(text);
     long exponent = e ? strtol(e + 1, NULL, 10) : 0;
-    bool negative = text[0] == '-', zero = true;
+    bool negative = text[0] == '-';
     char digits[48];
     size_t n = 0;
     for (size_t i = negative; i < len && n < sizeof digits; i++) {
@@ -53,11 +53,8 @@ static void add_plain(struct buf *out, const char *text) {
             exponent -= (long)(len - i - 1);
         else
             digits[n++] = text[i];
-        zero = zero && (text[i] == '.' || text[i] == '0');
     }
-    if (zero && exponent > 0) /* its power of ten means nothing */
-        exponent = 0;
-    if (negative && !zero)
+    if (negative)
         buf_add_char(out, '-');
     long whole = (long)n + exponent; /* digits before the point */
     size_t first = 0;
@@ -76,6 +73,16 @@ static void add_plain(struct buf *out, const char *text) {
         buf_add_char(out, '0');
 }
 
+/* A zero has no sign, and a power of ten only where it says how many digits there are: 0.00. */
+static void add_finite(struct buf *out, const char *text) {
+    const char *rest = text + strspn(text, "-0.");
+    bool zero = *rest == '\0' || *rest == 'E';
+    if (zero && strstr(rest, "E+"))
+        buf_add_char(out, '0');
+    else
+        add_plain(out, zero && text[0] == '-' ? text + 1 : text);
+}
+
 static void add_decimal(struct buf *out, enum operation_numbers numbers,
                         const bson_decimal128_t *v) {
     char text[BSON_DECIMAL128_STRING];
@@ -85,7 +92,7 @@ static void add_decimal(struct buf *out, enum operation_numbers numbers,
     if (quoted)
         buf_add_char(out, '"');
     if (finite)
-        add_plain(out, text);
+        add_finite(out, text);
     else
         buf_add_text(out, text);
     if (quoted)
