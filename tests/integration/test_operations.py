@@ -66,6 +66,21 @@ def test_what_callers_send_stays_a_value(shop, pg, mongo):  # noqa: F811
     assert pg.execute("SELECT count(*) FROM products")[0][0] == 22 + len(hostile)
 
 
+def test_conditions_within_projections(shop, mongo):  # noqa: F811
+    """A caller's text is a value there as well, and a fixed text may be looked for."""
+    parts = {"sql": "SELECT :part::text AS part", "params": {"part": "string"}, "fallback": False, "returns": "one",
+             "mongodb": {"find": "products", "filter": {"name": {"$regex": {"starts": "parts ("}}},
+                         "projection": {"_id": 0, "parts": {"$elemMatch": {"name": ":part"}}}}}
+    program = shop({"parts": parts})
+    mongo.products.insert_one({"_id": 500, "name": "parts (many)",
+                               "parts": [{"name": n, "n": i} for i, n in enumerate(["a", "$b", "c"])]})
+    with serving(program) as (api, _):
+        for i, name in enumerate(["a", "$b", "c"]):
+            answer = call(api, "parts", {"part": name}, side="mongodb").expect()
+            assert answer.json == {"parts": [{"name": name, "n": i}]}
+        assert call(api, "parts", {"part": "none"}, side="mongodb").expect().json == {}
+
+
 TYPES = """
 CREATE TYPE mood AS ENUM ('sad', 'happy');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
