@@ -12,7 +12,8 @@
  * WORKING: nothing is read, so that the request stays where it is.
  * LINGER: input is read and thrown away: closing with unread input would make the kernel send a
  *   reset, and the client might lose our answer.
- * DEAD: freed when the call from the loop ends (settle); nothing else frees a connection there.
+ * DEAD: freed when the call from the loop ends (settle), but not before a worker has given back what
+ *   it was lent; nothing else frees a connection there.
  */
 #include "http/server.h"
 
@@ -521,7 +522,7 @@ static void linger(struct http_connection *c) {
 
 static void set_events(struct http_connection *c) {
     bool reads = takes_input(c) || c->state == STATE_STREAM || c->state == STATE_LINGER;
-    bool writes = unsent(c) > 0 || (reads && c->read_wants_write);
+    bool writes = c->state != STATE_DEAD && (unsent(c) > 0 || (reads && c->read_wants_write));
     reads = reads && !c->end;
     if (reads != c->reading)
         reads ? event_add(&c->read_event, NULL) : event_del(&c->read_event);
@@ -548,7 +549,7 @@ static void settle(struct http_connection *c) {
         linger(c);
     else if (unsent(c) == 0 && c->end && (c->state == STATE_HEAD || c->state == STATE_BODY))
         c->state = STATE_DEAD;
-    if (c->state == STATE_DEAD) {
+    if (c->state == STATE_DEAD && !c->exchange) {
         http_connection_free(c);
         return;
     }
@@ -585,7 +586,8 @@ void http_connection_returned(struct http_exchange *x) {
     struct http_connection *c = x->connection;
     c->now_us = clock_mono_us();
     c->exchange = NULL;
-    answer(c, x);
+    if (c->state != STATE_DEAD)
+        answer(c, x);
     http_exchange_release(x);
     free(x);
     run(c);

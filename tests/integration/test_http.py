@@ -7,6 +7,7 @@ import os
 import pathlib
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -376,6 +377,19 @@ def test_slow_routes_keep_nobody_waiting(start):
         with server.connect() as sock:
             sock.sendall(request("GET", "/slow?ms=50"))
     server.wait_for("connections", 0)
+
+
+@pytest.mark.sanitize
+def test_a_client_that_resets_while_a_worker_has_its_second_request(start):
+    """The answer to the first could not be sent: the connection was freed under the worker."""
+    server = start()
+    for _ in range(10):
+        with server.connect() as busy, server.connect() as sock:
+            busy.sendall(request("GET", "/big?bytes=16000000"))  # the loop sees what follows together
+            sock.sendall(request("GET", "/view") + request("GET", "/slow?ms=100"))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    server.wait_for("connections", 0)
+    assert ask(server, "GET", "/view").status == 200
 
 
 # ---- who may ask ----
