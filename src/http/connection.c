@@ -590,7 +590,7 @@ void http_connection_returned(struct http_exchange *x) {
         answer(c, x);
     http_exchange_release(x);
     free(x);
-    run(c);
+    c->held = true; /* in our buffer, or in OpenSSL's */
     settle(c);
 }
 

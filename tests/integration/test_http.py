@@ -782,6 +782,18 @@ def test_tls_reload(start, certs, tmp_path):
         assert "tls.cert" in server.order("reload")
         assert ask(server, "GET", "/view", context=tls_client(certs)).status == 200
         other = certificates.make(tmp_path / "other")
+def test_tls_pipelining_behind_a_slow_route(start, certs):
+    """What OpenSSL had read and we had not, when a worker gave its request back, was forgotten."""
+    server = tls_server(start, certs)
+    many = b"".join(request("GET", f"/view?q={i}") for i in range(200))
+    with server.connect(tls_client(certs)) as sock:
+        sock.sendall(request("GET", "/slow?ms=50") + many)  # one record
+        reader = Reader(sock)
+        assert reader.answer().status == 200
+        for i in range(200):
+            assert reader.answer().json()["q"] == str(i)
+
+
         cert.write_bytes(other.cert.read_bytes())
         assert "tls.key" in server.order("reload")
         key.write_bytes(other.key.read_bytes())
