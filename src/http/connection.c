@@ -12,8 +12,8 @@
  * WORKING: nothing is read, so that the request stays where it is.
  * LINGER: input is read and thrown away: closing with unread input would make the kernel send a
  *   reset, and the client might lose our answer.
- * DEAD: freed when the call from the loop ends (settle), but not before a worker has given back what
- *   it was lent; nothing else frees a connection there.
+ * DEAD: freed when the call from the loop ends (settle), but not before a worker has given back
+ * what it was lent; nothing else frees a connection there.
  */
 #include "http/server.h"
 

@@ -67,14 +67,15 @@ struct answer_compared {
 };
 
 /* Both opened. `details` false: only whether they are equal. The key is that of masked values.
- * `memory` keeps what is returned, `scratch` is used and reset. ERR_LIMIT: too much work. */
+ * `memory` keeps what is returned, `scratch` is used and reset. ERR_LIMIT: too large to be read,
+ * or too much work. */
 int answer_compare(const struct answer_rules *rules, const struct answer *sql,
                    const struct answer *mongodb, bool details, struct span mask_key,
                    struct arena *memory, struct arena *scratch, struct answer_compared *ret,
                    struct err *err) must_check;
 
 /* What is in the body, as a tree whose memory is the arena and the body. ERR_VALUE: neither JSON
- * nor BSON. */
+ * nor BSON; ERR_LIMIT: too large. */
 int answer_tree(const struct answer *a, struct arena *memory, struct compare_tree *ret,
                 struct err *err) must_check;
 

@@ -64,14 +64,16 @@ static enum recheck_answer ask(struct settler *t, const struct item *i, enum rou
     }
 }
 
-static bool is_equal(struct settler *t, const struct item *i, const struct answer *a,
-                     const struct answer *b) {
+/* False: they cannot be compared. */
+static bool compare(struct settler *t, const struct item *i, const struct answer *a,
+                    const struct answer *b, bool *ret_equal) {
     struct answer_compared c;
     struct err ignored;
     arena_reset(&t->memory);
-    return answer_compare(&i->sample->subject->rules, a, b, false, (struct span){0}, &t->memory,
-                          &t->scratch, &c, &ignored) == 0 &&
-           c.equal;
+    bool done = answer_compare(&i->sample->subject->rules, a, b, false, (struct span){0},
+                               &t->memory, &t->scratch, &c, &ignored) == 0;
+    *ret_equal = done && c.equal;
+    return done;
 }
 
 static void compare_three(struct settler *t, struct item *i, enum recheck_answer answer) {
@@ -79,11 +81,13 @@ static void compare_three(struct settler *t, struct item *i, enum recheck_answer
     struct recheck_equal equal = {0};
     if (answer == RECHECK_ANSWERED) {
         const struct answer *first = &i->first.answer, *second = &t->second.answer;
-        equal.first_other = is_equal(t, i, first, &i->other.answer);
-        equal.second_other = is_equal(t, i, second, &i->other.answer);
-        equal.first_second = is_equal(t, i, first, second);
-        tally_add(tally, TALLY_NOISE_RUNS, 1);
-        tally_add(tally, TALLY_NOISE_HITS, !equal.first_second);
+        if (compare(t, i, first, second, &equal.first_second)) {
+            tally_add(tally, TALLY_NOISE_RUNS, 1);
+            tally_add(tally, TALLY_NOISE_HITS, !equal.first_second);
+        }
+        if (!compare(t, i, first, &i->other.answer, &equal.first_other) ||
+            !compare(t, i, second, &i->other.answer, &equal.second_other))
+            answer = RECHECK_NO_ANSWER; /* nothing can be said of such ones */
     }
     recheck_second(&i->recheck, answer, &equal, clock_mono_us());
 }

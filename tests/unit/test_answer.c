@@ -321,6 +321,30 @@ static void what_says_json_and_is_not_is_bytes(void **state) {
     assert_true(span_is(f->found.differences[0].path, "(body)"));
 }
 
+/* `count` prices by article, the first of them number `from`. */
+static void add_prices(struct buf *out, int from, int count) {
+    for (int i = 0; i < count; i++)
+        buf_printf(out, "%s\"a%d\":%d", i ? "," : "{", (from + i) % count, (from + i) % count);
+    buf_add_char(out, '}');
+}
+
+/* They may well be equal: the same prices in another order are no divergence. */
+static void what_passes_a_limit_is_not_compared(void **state) {
+    struct fixture *f = *state;
+    _cleanup_(buf_release) struct buf a = {.max = 1 << 20}, b = {.max = 1 << 20};
+    add_prices(&a, 0, 1200);
+    add_prices(&b, 7, 1200);
+    const struct answer large = json(buf_text(&a)), other = json(buf_text(&b)), small = json("{}");
+    const struct answer *const pairs[][2] = {{&large, &other}, {&large, &small}, {&small, &large}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        assert_int_equal(answer_compare(&f->rules, pairs[i][0], pairs[i][1], false,
+                                        (struct span){0}, &f->memory, &f->scratch, &f->found,
+                                        &f->err),
+                         ERR_LIMIT);
+    compare(f, &large, &large); /* the same bytes are equal without being read */
+    assert_true(f->found.equal);
+}
+
 static void only_named_headers_and_never_cookies(void **state) {
     struct fixture *f = *state;
     f->rules.headers = headers;
@@ -375,6 +399,7 @@ int main(void) {
         TEST(an_answer_without_rows_is_no_tree),
         TEST(other_bodies_by_type_and_hash),
         TEST(what_says_json_and_is_not_is_bytes),
+        TEST(what_passes_a_limit_is_not_compared),
         TEST(only_named_headers_and_never_cookies),
         TEST(many_differences_are_counted_and_some_kept),
     };
