@@ -364,6 +364,32 @@ static void only_named_headers_and_never_cookies(void **state) {
     assert_false(holds(f->found.differences[0].sql, "secret"));
 }
 
+static void every_header_of_a_name_is_compared(void **state) {
+    struct fixture *f = *state;
+    static const char *const names[] = {"Link"};
+    f->rules.headers = names;
+    f->rules.header_count = 1;
+    static const char *const heads[] = {"HTTP/1.1 200 OK\r\nLink: <a>\r\nX: y\r\nlink: <b>\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\nLink: <a>\r\nLink: <b>\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\nLink: <a>\r\nLink: <c>\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\nLink: <a>\r\n\r\n",
+                                        "HTTP/1.1 200 OK\r\nLink: <a>\r\nLink:\r\n\r\n"};
+    const struct answer a = answer(200, heads[0], "");
+    struct answer b = answer(200, heads[1], "");
+    compare(f, &a, &b);
+    assert_true(f->found.equal);
+    static const enum compare_kind kinds[] = {COMPARE_MISMATCH, COMPARE_MISSING, COMPARE_MISMATCH};
+    for (size_t i = 0; i < 3; i++) {
+        b = answer(200, heads[2 + i], "");
+        compare(f, &a, &b);
+        assert_int_equal(f->found.count, 1);
+        assert_int_equal(f->found.differences[0].kind, kinds[i]);
+    }
+    b = answer(200, heads[3], "");
+    compare(f, &b, &a);
+    assert_int_equal(f->found.differences[0].kind, COMPARE_EXTRA);
+}
+
 static void many_differences_are_counted_and_some_kept(void **state) {
     struct fixture *f = *state;
     _cleanup_(buf_release) struct buf a = {.max = 1 << 20}, b = {.max = 1 << 20};
@@ -401,6 +427,7 @@ int main(void) {
         TEST(what_says_json_and_is_not_is_bytes),
         TEST(what_passes_a_limit_is_not_compared),
         TEST(only_named_headers_and_never_cookies),
+        TEST(every_header_of_a_name_is_compared),
         TEST(many_differences_are_counted_and_some_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
