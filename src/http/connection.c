@@ -465,6 +465,15 @@ static void pump(struct http_connection *c) {
     event_active(&c->read_event, EV_READ, 0); /* go on after the others */
 }
 
+/* Its time for the next request, or for the rest of one, begins when it has taken all: until then
+ * we may not even have been reading. */
+static void all_is_sent(struct http_connection *c) {
+    if (c->state == STATE_BODY)
+        c->deadline_us = c->now_us + HTTP_BODY_US;
+    else if (c->state == STATE_HEAD)
+        c->deadline_us = c->now_us + (c->begun_us ? HTTP_HEAD_US : HTTP_IDLE_US);
+}
+
 static void flush(struct http_connection *c) {
     while (unsent(c) > 0 && c->state != STATE_DEAD) {
         ssize_t n = http_io_write(c->fd, c->ssl, c->out.data + c->sent, unsent(c));
@@ -476,6 +485,8 @@ static void flush(struct http_connection *c) {
         }
         c->sent += (size_t)n;
         c->write_us = c->now_us + HTTP_WRITE_US;
+        if (unsent(c) == 0)
+            all_is_sent(c);
     }
     c->sent = 0;
     if (c->out.cap > KEEP_BYTES)
@@ -603,8 +614,7 @@ void http_connection_events(struct http_connection *c) {
 }
 
 static void too_slow(struct http_connection *c) {
-    bool begun = input(c).len > 0;
-    if (!begun || unsent(c) > 0) {
+    if (input(c).len == 0) {
         c->state = STATE_DEAD;
         return;
     }
@@ -619,7 +629,7 @@ void http_connection_tick(struct http_connection *c, int64_t now_us) {
     switch (c->state) {
     case STATE_HEAD:
     case STATE_BODY:
-        if (now_us < c->deadline_us)
+        if (unsent(c) > 0 || now_us < c->deadline_us)
             return;
         too_slow(c);
         break;

@@ -550,13 +550,29 @@ def test_slow_headers(start):
         assert ask(server, "GET", "/view").status == 200
 
 
+def take_steadily(server, seconds):
+    """Bytes of a body that is taken a little at a time, and whole in the end."""
+    with server.connect() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        sock.sendall(request("GET", "/big?bytes=16000000"))
+        reader = Reader(sock)
+        begin = time.monotonic()
+        while time.monotonic() - begin < seconds:
+            reader.more()
+            time.sleep(0.5)
+        return len(reader.answer().body)
+
+
 def test_slow_bodies_slow_readers_and_idle_connections(start):
-    """30 s for a body, 30 s without a byte of the answer taken, 60 s between requests."""
+    """30 s for a body, 30 s without a byte of the answer taken, 60 s between requests: not while
+    the answer is being taken, however long that takes."""
     server = start()
     begin = time.monotonic()
-    with server.connect() as body, server.connect() as unread, server.connect() as idle:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, server.connect() as body, \
+            server.connect() as unread, server.connect() as idle:
         for sock in (body, idle):
             sock.settimeout(70)
+        steady = pool.submit(take_steadily, start(), 64)
         idle.sendall(request("GET", "/view"))
         idle_reader = Reader(idle)
         assert idle_reader.answer().status == 200
@@ -568,6 +584,7 @@ def test_slow_bodies_slow_readers_and_idle_connections(start):
         assert time.monotonic() - begin < 36
         assert idle_reader.closed()
         assert 59.5 < time.monotonic() - begin < 63
+        assert steady.result() == 16000000
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])
@@ -765,6 +782,18 @@ def test_tls(start, certs):
     assert ask(server, "GET", "/view", context=context, **bearer(VIEWER)).status == 200
 
 
+def test_tls_pipelining_behind_a_slow_route(start, certs):
+    """What OpenSSL had read and we had not, when a worker gave its request back, was forgotten."""
+    server = tls_server(start, certs)
+    many = b"".join(request("GET", f"/view?q={i}") for i in range(200))
+    with server.connect(tls_client(certs)) as sock:
+        sock.sendall(request("GET", "/slow?ms=50") + many)  # one record
+        reader = Reader(sock)
+        assert reader.answer().status == 200
+        for i in range(200):
+            assert reader.answer().json()["q"] == str(i)
+
+
 def test_tls_client_certificates(start, certs):
     server = tls_server(start, certs, "--client-ca", certs.ca)
     with pytest.raises((ssl.SSLError, ConnectionError)):
@@ -782,18 +811,6 @@ def test_tls_reload(start, certs, tmp_path):
         assert "tls.cert" in server.order("reload")
         assert ask(server, "GET", "/view", context=tls_client(certs)).status == 200
         other = certificates.make(tmp_path / "other")
-def test_tls_pipelining_behind_a_slow_route(start, certs):
-    """What OpenSSL had read and we had not, when a worker gave its request back, was forgotten."""
-    server = tls_server(start, certs)
-    many = b"".join(request("GET", f"/view?q={i}") for i in range(200))
-    with server.connect(tls_client(certs)) as sock:
-        sock.sendall(request("GET", "/slow?ms=50") + many)  # one record
-        reader = Reader(sock)
-        assert reader.answer().status == 200
-        for i in range(200):
-            assert reader.answer().json()["q"] == str(i)
-
-
         cert.write_bytes(other.cert.read_bytes())
         assert "tls.key" in server.order("reload")
         key.write_bytes(other.key.read_bytes())
