@@ -90,6 +90,13 @@ void sample_free(struct sample *s) {
     free(s);
 }
 
+size_t sample_bytes(const struct sample *s) {
+    size_t bytes = sizeof *s + s->len;
+    for (int side = 0; s->operation && side < OPERATION_SIDES; side++)
+        bytes += s->operation->answers[side].bson.cap;
+    return bytes;
+}
+
 bool sample_can_repeat(const struct sample *s) {
     return s->operation || span_is(s->call.method, "GET");
 }

@@ -30,6 +30,8 @@ struct sample *sample_new(const struct subjects *subjects, struct span frame,
 struct sample *sample_of_operation(struct subject *subject, const struct operation_call *call,
                                    uint64_t weight);
 void sample_free(struct sample *s);
+/* Memory that it holds, of an operation with the answers of both sides. */
+size_t sample_bytes(const struct sample *s);
 
 /* Asking the same again is sure to change nothing. */
 bool sample_can_repeat(const struct sample *s);

@@ -190,12 +190,16 @@ static struct item *take(struct settling *s) {
     return item;
 }
 
-/* With the lock held. The answers that are kept between two steps count as well; false: there is no
- * room for them. */
+/* The answers that are kept between two steps count as well. */
+static size_t weight_of(const struct item *i) {
+    return sizeof *i + sample_bytes(i->sample) + i->first.head.cap + i->first.body.cap +
+           i->other.head.cap + i->other.body.cap;
+}
+
+/* With the lock held. False: there is no room for what it holds now. */
 static bool weigh(struct settling *s, struct item *i) {
     size_t before = i->weight;
-    i->weight = sizeof *i + sizeof *i->sample + i->sample->len + i->first.head.cap +
-                i->first.body.cap + i->other.head.cap + i->other.body.cap;
+    i->weight = weight_of(i);
     s->bytes += i->weight - before;
     return s->bytes <= PARALLEL_SETTLING_BYTES || s->count == 1;
 }
@@ -301,7 +305,7 @@ static bool has_room(struct settling *s, size_t weight, int64_t now_us) {
 
 void settling_add(struct settling *s, struct sample *sample) {
     int64_t now = clock_mono_us();
-    size_t weight = sizeof(struct item) + sample->len + sizeof *sample;
+    size_t weight = sizeof(struct item) + sample_bytes(sample);
     bool taken = sample_can_repeat(sample);
     pthread_mutex_lock(&s->lock);
     if (taken)
