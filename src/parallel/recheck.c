@@ -5,18 +5,6 @@
 #define LOOK_EVERY_US 20000 /* at what is applied */
 #define NOT_NOW_US 100000   /* until the budget is asked again */
 
-const char *recheck_verdict_name(enum recheck_verdict verdict) {
-    switch (verdict) {
-    case RECHECK_UNSETTLED:
-        return "unsettled";
-    case RECHECK_LAG:
-        return "lag";
-    case RECHECK_REAL:
-        return "real";
-    }
-    return "?";
-}
-
 void recheck_init(struct recheck *r, int64_t now_us, uint64_t seed) {
     *r = (struct recheck){
         .step = RECHECK_READ_FIRST, .attempt = 1, .due_us = now_us, .born_us = now_us};
@@ -26,6 +14,13 @@ void recheck_init(struct recheck *r, int64_t now_us, uint64_t seed) {
 static void end(struct recheck *r, enum recheck_verdict verdict) {
     r->step = RECHECK_DONE;
     r->verdict = verdict;
+}
+
+bool recheck_expire(struct recheck *r, int64_t now_us) {
+    if (now_us < r->born_us + RECHECK_LIFE_US)
+        return false;
+    end(r, RECHECK_UNSETTLED);
+    return true;
 }
 
 static void again(struct recheck *r, int64_t now_us) {
@@ -43,10 +38,7 @@ static void again(struct recheck *r, int64_t now_us) {
 static bool take(struct recheck *r, enum recheck_answer answer, int64_t now_us) {
     switch (answer) {
     case RECHECK_ANSWERED:
-        if (now_us < r->born_us + RECHECK_LIFE_US)
-            return true;
-        end(r, RECHECK_UNSETTLED);
-        return false;
+        return !recheck_expire(r, now_us);
     case RECHECK_NO_ANSWER:
         again(r, now_us);
         return false;
@@ -55,8 +47,7 @@ static bool take(struct recheck *r, enum recheck_answer answer, int64_t now_us) 
         return false;
     case RECHECK_NOT_NOW:
         r->due_us = now_us + NOT_NOW_US;
-        if (r->due_us >= r->born_us + RECHECK_LIFE_US)
-            end(r, RECHECK_UNSETTLED);
+        (void)recheck_expire(r, r->due_us);
         return false;
     }
     return false;

@@ -38,7 +38,6 @@ enum recheck_step {
     RECHECK_DONE
 };
 enum recheck_verdict { RECHECK_UNSETTLED, RECHECK_LAG, RECHECK_REAL };
-const char *recheck_verdict_name(enum recheck_verdict verdict);
 
 struct recheck {
     enum recheck_step step;
@@ -52,6 +51,10 @@ struct recheck {
 };
 
 void recheck_init(struct recheck *r, int64_t now_us, uint64_t seed);
+
+/* True: the request's headers have lived long enough, so that nothing may be asked any more; it
+ * ends unsettled. */
+bool recheck_expire(struct recheck *r, int64_t now_us);
 
 /* What came of a step. An answer can also be none, or one that forbids; NOT_NOW: nobody was asked,
  * the budget does not allow it yet, and the step is taken a little later. */

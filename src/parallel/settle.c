@@ -98,6 +98,8 @@ static void step(struct settler *t, struct item *i) {
     struct recheck *r = &i->recheck;
     enum recheck_answer answer;
     int64_t position = 0;
+    if (recheck_expire(r, clock_mono_us()))
+        return;
     switch (r->step) {
     case RECHECK_READ_FIRST:
         answer = ask(t, i, ROUTE_SQL, &i->first);
@@ -171,12 +173,40 @@ static void wait_until(struct settling *s, int64_t due_us) {
     pthread_cond_timedwait(&s->changed, &s->lock, &until);
 }
 
+/* With the lock held. */
+static void end(struct settling *s, struct item *item) {
+    s->count--;
+    s->bytes -= item->weight;
+    item_free(item);
+}
+
+/* With the lock held. */
+static void let_go(struct settling *s, struct item *item) {
+    tally_add(&item->sample->subject->tally, TALLY_UNSETTLED, 1);
+    end(s, item);
+}
+
+/* With the lock held. While all settlers wait for answers, one may have to wait longer than its
+ * headers may be kept. */
+static void drop_expired(struct settling *s, int64_t now_us) {
+    for (struct item **at = &s->waiting; *at;) {
+        struct item *item = *at;
+        if (!recheck_expire(&item->recheck, now_us)) {
+            at = &item->next;
+            continue;
+        }
+        *at = item->next;
+        let_go(s, item);
+    }
+}
+
 /* NULL: the end. */
 static struct item *take(struct settling *s) {
     struct item *item = NULL;
     pthread_mutex_lock(&s->lock);
     while (!s->stop && !item) {
         int64_t now = clock_mono_us();
+        drop_expired(s, now);
         if (s->waiting && s->waiting->recheck.due_us <= now) {
             item = s->waiting;
             s->waiting = item->next;
@@ -206,20 +236,14 @@ static bool weigh(struct settling *s, struct item *i) {
 
 static void give_back(struct settling *s, struct item *item) {
     pthread_mutex_lock(&s->lock);
-    bool done = item->recheck.step == RECHECK_DONE;
-    if (!weigh(s, item) && !done) {
-        tally_add(&item->sample->subject->tally, TALLY_UNSETTLED, 1);
-        done = true;
-    }
-    if (done) {
-        s->count--;
-        s->bytes -= item->weight;
-    } else {
+    bool has_room = weigh(s, item);
+    if (item->recheck.step == RECHECK_DONE)
+        end(s, item);
+    else if (has_room)
         put(s, item);
-    }
+    else
+        let_go(s, item);
     pthread_mutex_unlock(&s->lock);
-    if (done)
-        item_free(item);
 }
 
 static void *settler_main(void *argument) {
@@ -277,9 +301,7 @@ void settling_stop(struct settling *s) {
     while (s->waiting) {
         struct item *item = s->waiting;
         s->waiting = item->next;
-        s->count--;
-        tally_add(&item->sample->subject->tally, TALLY_UNSETTLED, 1);
-        item_free(item);
+        let_go(s, item);
     }
 }
 

@@ -173,6 +173,19 @@ static void headers_live_a_minute(void **state) {
     }
 }
 
+/* Where one had to wait for its turn, nobody is asked after that. */
+static void after_a_minute_nobody_is_asked(void **state) {
+    (void)state;
+    for (int reading = 0; reading < 3; reading++) {
+        struct recheck r;
+        brought_to(&r, reading);
+        assert_false(recheck_expire(&r, START + RECHECK_LIFE_US - 1));
+        assert_int_not_equal(r.step, RECHECK_DONE);
+        assert_true(recheck_expire(&r, START + RECHECK_LIFE_US));
+        ends(&r, RECHECK_UNSETTLED);
+    }
+}
+
 /* The budget refuses at each step: no attempt is lost by it, but the time is. */
 static void what_the_budget_refuses_comes_later(void **state) {
     (void)state;
@@ -209,6 +222,7 @@ int main(void) {
         cmocka_unit_test(forbidden_is_unsettled),
         cmocka_unit_test(no_answer_is_tried_again),
         cmocka_unit_test(headers_live_a_minute),
+        cmocka_unit_test(after_a_minute_nobody_is_asked),
         cmocka_unit_test(what_the_budget_refuses_comes_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
