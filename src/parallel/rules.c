@@ -22,15 +22,22 @@ static void list_release(struct list *l) {
     free(l->disputed);
 }
 
-static struct compare_pattern *list_add(struct list *l, const char *path) {
+static struct compare_pattern *list_insert(struct list *l, size_t at, const char *path) {
     if (l->count == l->room) {
         l->room = l->room ? 2 * l->room : 64;
         l->items = mem_realloc(l->items, l->room, sizeof *l->items);
         l->disputed = mem_realloc(l->disputed, l->room, sizeof *l->disputed);
     }
-    l->disputed[l->count] = false;
-    l->items[l->count] = (struct compare_pattern){.path = mem_strdup(path)};
-    return &l->items[l->count++];
+    memmove(&l->items[at + 1], &l->items[at], (l->count - at) * sizeof *l->items);
+    memmove(&l->disputed[at + 1], &l->disputed[at], (l->count - at) * sizeof *l->disputed);
+    l->count++;
+    l->disputed[at] = false;
+    l->items[at] = (struct compare_pattern){.path = mem_strdup(path)};
+    return &l->items[at];
+}
+
+static struct compare_pattern *list_add(struct list *l, const char *path) {
+    return list_insert(l, l->count, path);
 }
 
 static bool same_text(const char *a, const char *b) {
@@ -38,17 +45,19 @@ static bool same_text(const char *a, const char *b) {
 }
 
 /* What is said twice is said once; what is said in two ways is not said. That nothing holds is
- * said too: another collection may say something. */
+ * said too: another collection may say something. Shorter paths come first: of "*.code" and
+ * "*.items.code", which both speak of an item's code, the last one holds. */
 static void say(struct list *l, const char *path, const struct compare_pattern *what) {
-    for (size_t i = 0; i < l->count; i++) {
-        const struct compare_pattern *p = &l->items[i];
+    size_t at = 0, len = strlen(path);
+    for (; at < l->count && strlen(l->items[at].path) <= len; at++) {
+        const struct compare_pattern *p = &l->items[at];
         if (strcmp(p->path, path) != 0)
             continue;
-        l->disputed[i] |= p->form != what->form || !same_text(p->key, what->key) ||
-                          p->null_is_absent != what->null_is_absent;
+        l->disputed[at] |= p->form != what->form || !same_text(p->key, what->key) ||
+                           p->null_is_absent != what->null_is_absent;
         return;
     }
-    struct compare_pattern *p = list_add(l, path);
+    struct compare_pattern *p = list_insert(l, at, path);
     p->form = what->form;
     p->key = what->key ? mem_strdup(what->key) : NULL;
     p->null_is_absent = what->null_is_absent;
@@ -146,7 +155,8 @@ static void say_of_id(struct list *l, const struct plan_collection *c, struct bu
     if (c->id_kind != PLAN_ID_SCALAR)
         return;
     const struct plan_column *column = &c->root->columns[c->id[0]];
-    const struct compare_pattern what = {.form = form_of(column->source->type)};
+    const struct compare_pattern what = {.form = form_of(column->source->type),
+                                         .null_is_absent = c->root->omit_nulls};
     const char *const names[] = {"_id", column->name};
     size_t before = path->len;
     for (size_t i = 0; i < 2; i++) {
@@ -154,6 +164,34 @@ static void say_of_id(struct list *l, const struct plan_collection *c, struct bu
         say(l, buf_text(path), &what);
         path->len = before;
     }
+}
+
+/* "*.code" stands for "*.items.code" as well. */
+static bool stands_for(const char *path, const char *longer) {
+    size_t len = strlen(path), longer_len = strlen(longer);
+    return path[0] == '*' && longer_len > len &&
+           strcmp(longer + longer_len - (len - 1), path + 1) == 0;
+}
+
+/* What does not hold for the longer path must not be said of the shorter one: it would loosen both,
+ * and a difference would be explained away. */
+static void tighten(struct list *l) {
+    for (size_t i = l->count; i-- > 0;)
+        for (size_t k = i + 1; k < l->count; k++) {
+            struct compare_pattern *p = &l->items[i];
+            const struct compare_pattern *longer = &l->items[k];
+            bool nothing = l->disputed[k];
+            if (!stands_for(p->path, longer->path))
+                continue;
+            if (nothing || longer->form == COMPARE_ANY)
+                p->form = COMPARE_ANY;
+            if (nothing || !longer->null_is_absent)
+                p->null_is_absent = false;
+            if (nothing || !longer->key) {
+                free((char *)p->key);
+                p->key = NULL;
+            }
+        }
 }
 
 static void say_of_mapping(struct list *l, const struct rules_of *of) {
@@ -168,6 +206,7 @@ static void say_of_mapping(struct list *l, const struct rules_of *of) {
         say_of_id(l, c, &path);
         say_of_node(l, c->root, &path);
     }
+    tighten(l);
 }
 
 /* ---- what `compare` says ---- */

@@ -6,7 +6,8 @@
  * embedded array by which member its elements belong together (its table's primary key), `nulls:
  * omit` that null is absent. Fields stand where the collection has them: from the root of what an
  * operation finds; in a route's answer at any depth, as a service wraps documents as it likes.
- * Where two collections of a module say different things of one path, the mapping says nothing.
+ * Where two collections of a module say different things of one path, the mapping says nothing; nor
+ * of a column what does not hold for one of the same name in a table that is embedded.
  */
 #ifndef BANYAN_PARALLEL_RULES_H
 #define BANYAN_PARALLEL_RULES_H

@@ -40,6 +40,15 @@ static const struct pg_column item_columns[] = {
     COLUMN("note", text)};
 static const struct pg_column other_columns[] = {
     {.name = "id", .type = &int8, .not_null = true, .deterministic = true}, COLUMN("paid", text)};
+static const struct pg_column parent_columns[] = {
+    {.name = "id", .type = &int8, .not_null = true, .deterministic = true},
+    COLUMN("code", int8),
+    COLUMN("state", numeric)};
+static const struct pg_column part_columns[] = {
+    {.name = "id", .type = &int8, .not_null = true, .deterministic = true},
+    COLUMN("parent_id", int8),
+    COLUMN("code", text),
+    COLUMN("state", boolean)};
 
 #define TABLE(n, c)                                                                                \
     {                                                                                              \
@@ -52,8 +61,8 @@ static struct pg_column wide_columns[WIDE];
 static char wide_names[WIDE][16];
 
 static const struct pg_table tables[] = {
-    TABLE("wide", wide_columns), TABLE("orders", order_columns), TABLE("items", item_columns),
-    TABLE("others", other_columns)};
+    TABLE("wide", wide_columns),    TABLE("orders", order_columns),   TABLE("items", item_columns),
+    TABLE("others", other_columns), TABLE("parents", parent_columns), TABLE("parts", part_columns)};
 
 static int find_table(void *context, const char *schema, const char *name,
                       const struct pg_table **ret_table, struct buf *similar, struct err *err) {
@@ -201,6 +210,32 @@ static void elements_belong_together_by_the_childs_key(void **state) {
            "{\"items\":[{\"line\":1,\"amount\":1}]}", "");
 }
 
+/* Its own column said that null is absent, and `_id` did not: nothing was said. */
+static void the_key_is_of_one_mind_with_its_column(void **state) {
+    struct fixture *f = *state;
+    compile(f, "      orders: {table: orders, nulls: omit, keep_id: true}\n", "rules: mapped",
+            "orders");
+    differ(f, "{\"_id\":\"7\",\"id\":\"7\"}", "{\"_id\":7,\"id\":7}", "");
+}
+
+/* "*.code" is meant for the table's own, but stands for that of a part as well. */
+static void a_column_does_not_loosen_that_of_an_embedded_table(void **state) {
+    struct fixture *f = *state;
+    compile(f,
+            "      parents:\n"
+            "        table: parents\n"
+            "        embed: {parts: {table: parts, join: {parent_id: id}}}\n",
+            "rules: mapped", NULL);
+    differ(f, "{\"parts\":[{\"id\":1,\"code\":\"0012\"}]}",
+           "{\"parts\":[{\"id\":1,\"code\":\"12\"}]}", "parts[id=1].code");
+    differ(f, "{\"code\":\"0012\"}", "{\"code\":12}", "code"); /* said of neither, then */
+    /* Where both say something, each has its own. */
+    differ(f, "{\"state\":\"1.0\",\"parts\":[{\"id\":1,\"state\":1}]}",
+           "{\"state\":1,\"parts\":[{\"id\":1,\"state\":true}]}", "");
+    differ(f, "{\"parts\":[{\"id\":1,\"state\":\"1.0\"}]}", "{\"parts\":[{\"id\":1,\"state\":1}]}",
+           "parts[id=1].state");
+}
+
 static void compare_comes_after_the_mapping(void **state) {
     struct fixture *f = *state;
     compile(f, ORDERS,
@@ -242,6 +277,8 @@ int main(void) {
         TEST(a_route_has_them_at_any_depth),
         TEST(an_operation_has_them_at_the_root_only),
         TEST(elements_belong_together_by_the_childs_key),
+        TEST(the_key_is_of_one_mind_with_its_column),
+        TEST(a_column_does_not_loosen_that_of_an_embedded_table),
         TEST(compare_comes_after_the_mapping),
         TEST(where_collections_disagree_nothing_is_said),
         TEST(tolerance_0_is_none),
