@@ -12,7 +12,7 @@
 #include "compare/compare.h"
 #include "parallel/reason.h"
 
-#define ANSWER_INFLATED_MAX (4 * 1024 * 1024) /* bytes of a body, inflated */
+#define ANSWER_INFLATED_MAX (4 * 1024 * 1024) /* bytes of a body, inflated or sent so */
 #define ANSWER_DIFFERENCES_MAX 50             /* that are kept of one comparison */
 #define ANSWER_SHOWN_MAX 1000                 /* bytes of one value */
 #define ANSWER_DOCUMENT_MAX (64 * 1024)       /* bytes of one document that is kept */

@@ -31,7 +31,6 @@
 #define PARALLEL_SETTLING_BYTES ((size_t)64 << 20) /* ... and their bytes */
 #define PARALLEL_SETTLED_A_SECOND 50               /* re-checks that are begun */
 #define PARALLEL_NOISE 100                         /* one of so many compared reads runs twice */
-#define PARALLEL_ANSWER_MAX ((size_t)1024 * 1024)  /* bytes of an answer of the other side */
 #define PARALLEL_DEADLINE_US INT64_C(5000000)      /* for an answer of the other side */
 #define PARALLEL_FLUSH_US INT64_C(5000000)         /* how old counters may be in the state */
 

@@ -293,7 +293,7 @@ enum parallel_reason sample_begin(const struct sample *s, enum route_side side,
                                  .request = buf_span(request),
                                  .is_head = is_head(s),
                                  .limit_us = PARALLEL_DEADLINE_US,
-                                 .answer_max = PARALLEL_ANSWER_MAX,
+                                 .answer_max = ANSWER_INFLATED_MAX,
                                  .stop = asker->stop};
     int rc = buf_ok(request) ? http_keeper_begin(asker->keeper, &ask, owner, &err) : ERR_LIMIT;
     const struct http_done done = {.rc = rc, .began_us = clock_mono_us()};
@@ -304,10 +304,11 @@ enum parallel_reason sample_end(const struct sample *s, enum route_side side,
                                 const struct asker *asker, const struct http_done *done,
                                 struct held *ret) {
     const struct http_answer *got = &done->answer;
-    bool failed = done->rc < 0 || got->status >= 500, stopped = done->rc == ERR_STOPPED;
-    if (!stopped)
+    bool ours = done->rc == ERR_STOPPED || done->rc == ERR_LIMIT; /* not a failure of that side */
+    bool failed = !ours && (done->rc < 0 || got->status >= 500);
+    if (done->rc != ERR_STOPPED)
         count_call(s->subject, side, failed, done->took_us);
-    subject_end(s->subject, side, asker->what, failed && !stopped, done->began_us + done->took_us);
+    subject_end(s->subject, side, asker->what, failed, done->began_us + done->took_us);
     if (done->rc < 0)
         return reason_of(done->rc, done->late);
     struct answer a = {.status = got->status, .body = got->body};

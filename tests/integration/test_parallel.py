@@ -306,6 +306,27 @@ def test_what_cannot_be_compared_is_counted_by_reason(shop):
         s.wait_for(compared=2, real=0)
 
 
+def test_what_is_too_large_for_us_is_no_failure_of_the_other_side(shop):
+    """It opened the breaker of a service that was well; and its limit was below what SQL's may unpack to."""
+    with shop(module=UNBOUNDED) as s:
+        def list_of(count):
+            return json.dumps([{"id": i, "name": "a name that is not short, so that it is large"} for i in range(count)]).encode()
+
+        large, too_large = list_of(30000), list_of(80000)
+        assert 1 << 20 < len(large) < 4 << 20 < len(too_large)
+        usual = s.gate.mongodb.answer
+        s.gate.mongodb.answer = lambda a: (200, JSON, large if a.path.endswith("/1") else too_large) if a.path < "/api/products/3" else usual(a)
+        s.send(s.sampled(1, answered=JSON | {"Content-Encoding": "gzip"}, body=gzip.compress(large)))
+        s.wait_for(compared=1, real=0)
+        for n in range(1, 25):
+            s.send(s.sampled(2))
+            wait_until(lambda n=n: s.metric("banyan_not_compared_total") == n, 10, "it is not compared")
+        assert s.metric("banyan_not_compared_total", reason="too_large") == 24
+        assert s.metric("banyan_shadow_errors_total") == 0
+        s.send(s.sampled(3))
+        s.wait_for(compared=2, real=0)
+
+
 def test_a_missing_document_is_found_and_resynced(shop, mongo):
     with shop() as s:
         mongo.products.delete_one({"_id": 5})
