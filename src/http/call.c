@@ -48,6 +48,10 @@ static int wire(struct call *c, const char *why) {
     return err_set(&c->err, ERR_WIRE, "%s:%s: %s", c->host, c->port, why);
 }
 
+static int too_long(struct call *c) {
+    return err_set(&c->err, ERR_LIMIT, "%s: the answer is too long", c->host);
+}
+
 /* ---- a connection ---- */
 
 /* False: that address is none. */
@@ -154,10 +158,13 @@ static int read_body(struct call *c, bool end) {
     if (c->ask.is_head)
         return 1;
     if (c->reply.chunked) {
-        int rc = http_chunks_read(&c->chunks, c->in.data + c->reply.head_len, there, &why);
-        c->body_len = c->chunks.body;
-        c->body_raw = c->chunks.at;
-        return rc < 0 ? wire(c, why) : rc;
+        char *data = c->in.data + c->reply.head_len;
+        int rc = http_chunks_read(&c->chunks, data, there, &why);
+        if (rc < 0)
+            return rc == -413 ? too_long(c) : wire(c, why);
+        c->in.len = c->reply.head_len + http_chunks_join(&c->chunks, data, there);
+        c->body_len = c->body_raw = c->chunks.body;
+        return rc;
     }
     c->to_end = !c->reply.has_length;
     c->body_len = c->body_raw = c->reply.has_length ? (size_t)c->reply.length : there;
@@ -174,7 +181,7 @@ static int read_answer(struct call *c, bool end) {
     }
     int rc = read_body(c, end);
     if (rc >= 0 && c->body_len > c->ask.answer_max)
-        return err_set(&c->err, ERR_LIMIT, "%s: the answer is too long", c->host);
+        return too_long(c);
     return rc;
 }
 
@@ -222,7 +229,7 @@ static void receive(struct call *c) {
     for (;;) {
         char *to = buf_reserve(&c->in, ROOM);
         if (!to) {
-            finish(c, err_set(&c->err, ERR_LIMIT, "%s: the answer is too long", c->host));
+            finish(c, too_long(c));
             return;
         }
         ssize_t n = receive_some(c, to);
@@ -257,14 +264,14 @@ void call_begin(struct call *c, const struct http_ask *ask, void *owner, int64_t
     c->began_wall_us = clock_wall_us();
     c->came_wall_us = 0;
     c->until_us = now_us + ask->limit_us;
-    c->chunks = (struct http_chunks){0};
+    c->chunks = (struct http_chunks){.max = ask->answer_max};
     c->body_len = c->body_raw = 0;
     c->rc = 0;
     if (c->in.cap > HTTP_KEPT_ANSWER_MAX)
         buf_release(&c->in);
     c->in.len = 0;
     c->in.full = false;
-    c->in.max = ask->answer_max * 2 + HTTP_HEAD_MAX + 2 * (size_t)ROOM; /* chunks of one byte */
+    c->in.max = ask->answer_max + HTTP_HEAD_MAX + 2 * (size_t)ROOM;
     c->kept = is_usable(c, now_us);
     if (c->kept)
         begin_sending(c);

@@ -194,12 +194,16 @@ static int send_all(struct session *s, struct span bytes) {
 
 /* ---- answer ---- */
 
+static int too_long(struct session *s) {
+    return err_set(s->err, ERR_LIMIT, "%s: the answer is too long", s->host);
+}
+
 /* More bytes; *ret_end: there are none. */
 static int receive(struct session *s, struct buf *in, bool *ret_end) {
     for (;;) {
         char *to = buf_reserve(in, ROOM);
         if (!to)
-            return err_set(s->err, ERR_LIMIT, "%s: the answer is too long", s->host);
+            return too_long(s);
         ssize_t n = http_io_read(s->fd, s->ssl, to, ROOM);
         *ret_end = n == HTTP_IO_END;
         if (n > 0)
@@ -248,7 +252,8 @@ static int body_there(struct session *s, struct buf *in, const struct http_reply
     if (reply->chunked) {
         int rc = http_chunks_read(chunks, in->data + reply->head_len, there, &why);
         if (rc < 0)
-            return wire(s, why);
+            return rc == -413 ? too_long(s) : wire(s, why);
+        in->len = reply->head_len + http_chunks_join(chunks, in->data + reply->head_len, there);
         *ret_len = chunks->body;
         return rc || !end ? rc : wire(s, "the answer ends too soon");
     }
@@ -270,7 +275,7 @@ static bool may_keep(const struct http_reply *reply, const struct http_chunks *c
 static int read_answer(struct session *s, struct http_reply *reply, struct buf *ret_body) {
     size_t max = s->call->answer_max ? s->call->answer_max : HTTP_CLIENT_ANSWER_MAX, len = 0;
     _cleanup_(buf_release) struct buf in = {.max = max + HTTP_HEAD_MAX + 2 * (size_t)ROOM};
-    struct http_chunks chunks = {0};
+    struct http_chunks chunks = {.max = max};
     int rc = read_reply(s, &in, reply);
     if (rc < 0)
         return rc;
@@ -281,7 +286,7 @@ static int read_answer(struct session *s, struct http_reply *reply, struct buf *
         if (rc < 0)
             return rc;
         if (len > max)
-            return err_set(s->err, ERR_LIMIT, "%s: the answer is too long", s->host);
+            return too_long(s);
         if (rc > 0)
             break;
         rc = receive(s, &in, &end);
@@ -291,9 +296,7 @@ static int read_answer(struct session *s, struct http_reply *reply, struct buf *
     s->keep = s->call->kept && !head && may_keep(reply, &chunks, in.len - reply->head_len, end);
     if (ret_body && len)
         buf_add(ret_body, in.data + reply->head_len, len);
-    return ret_body && !buf_ok(ret_body)
-               ? err_set(s->err, ERR_LIMIT, "%s: the answer is too long", s->host)
-               : 0;
+    return ret_body && !buf_ok(ret_body) ? too_long(s) : 0;
 }
 
 static int exchange(struct session *s, struct http_reply *reply, struct buf *ret_body) {

@@ -118,7 +118,6 @@ static void count_answer(struct http_connection *c, const struct http_route *rou
 static void next_request(struct http_connection *c, size_t used) {
     c->at += used;
     http_head_clear(&c->head);
-    c->chunks = (struct http_chunks){0};
     c->begun_us = 0;
     c->state = STATE_HEAD;
     c->deadline_us = c->now_us + HTTP_IDLE_US;
@@ -316,19 +315,11 @@ static void begin_request(struct http_connection *c) {
         refuse(c, 413, "too_large", "the body is too long", NULL);
     } else {
         c->state = STATE_BODY;
+        c->chunks = (struct http_chunks){.max = body_max(c)};
         c->deadline_us = c->now_us + HTTP_BODY_US;
         if (c->head.expects_continue && input(c).len == c->head.len)
             buf_add_text(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
     }
-}
-
-/* Closes the gap between the decoded part of a chunked body and what has not been read of it. */
-static void close_gap(struct http_connection *c) {
-    char *data = c->in.data + c->at + c->head.len;
-    size_t raw = input(c).len - c->head.len - c->chunks.at;
-    memmove(data + c->chunks.body, data + c->chunks.at, raw);
-    c->in.len -= c->chunks.at - c->chunks.body;
-    c->chunks.at = c->chunks.body;
 }
 
 /* The body may have moved the buffer: what points into the head moves too. */
@@ -345,7 +336,7 @@ static void follow_buffer(struct http_connection *c) {
 
 /* False: more bytes are needed. */
 static bool read_body(struct http_connection *c) {
-    size_t there = input(c).len - c->head.len;
+    size_t before = c->at + c->head.len, there = c->in.len - before;
     const char *why = "";
     follow_buffer(c);
     if (!c->head.chunked) {
@@ -354,21 +345,16 @@ static bool read_body(struct http_connection *c) {
         dispatch(c, c->head.length);
         return true;
     }
-    int rc = http_chunks_read(&c->chunks, c->in.data + c->at + c->head.len, there, &why);
-    if (rc < 0) {
+    int rc = http_chunks_read(&c->chunks, c->in.data + before, there, &why);
+    if (rc == -413)
+        refuse(c, 413, "too_large", why, NULL);
+    else if (rc < 0)
         refuse_bytes(c, -rc, why);
-        return true;
-    }
-    if (c->chunks.body > body_max(c)) {
-        refuse(c, 413, "too_large", "the body is too long", NULL);
-        return true;
-    }
-    if (rc == 0) {
-        close_gap(c);
-        return false;
-    }
-    dispatch(c, c->chunks.body);
-    return true;
+    else if (rc == 0)
+        c->in.len = before + http_chunks_join(&c->chunks, c->in.data + before, there);
+    else
+        dispatch(c, c->chunks.body);
+    return rc != 0;
 }
 
 /* False: more bytes are needed. */

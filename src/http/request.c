@@ -346,7 +346,7 @@ static int read_size(struct http_chunks *c, const char *data, size_t len, const 
     }
     if (!line_end)
         return 0;
-    if (c->body + size > HTTP_BODY_MAX) {
+    if (size > c->max - c->body) {
         *ret_why = "the body is too long";
         return -413;
     }
@@ -402,6 +402,13 @@ int http_chunks_read(struct http_chunks *c, char *data, size_t len, const char *
         }
     }
     return rc;
+}
+
+size_t http_chunks_join(struct http_chunks *c, char *data, size_t len) {
+    memmove(data + c->body, data + c->at, len - c->at);
+    len -= c->at - c->body;
+    c->at = c->body;
+    return len;
 }
 
 /* ---- percent ---- */

@@ -58,8 +58,8 @@ int http_head_read(struct http_head *head, struct span bytes, const char **ret_w
 /* The value of a header; ptr NULL: not there. base must be set. */
 struct span http_head_field(const struct http_head *head, const char *name);
 
-/* Takes chunks apart in place: `data` is where the body begins, *len the bytes there are from
- * there. What was read is moved together at `data`. Zeroed before a body. */
+/* Takes chunks apart in place: `data` is where the body begins, `len` the bytes there are from
+ * there. What was read is moved together at `data`. Zeroed before a body, but for `max`. */
 struct http_chunks {
     enum {
         HTTP_CHUNK_SIZE,
@@ -68,15 +68,19 @@ struct http_chunks {
         HTTP_CHUNK_LAST,
         HTTP_CHUNK_DONE
     } state;
+    size_t max;  /* of `body` */
     size_t at;   /* raw bytes read */
     size_t body; /* decoded bytes */
     size_t left; /* of this chunk */
 };
 
-/* 1: complete (at: where the next request begins, body: the body's length); 0: more is needed; else
- * minus the status. */
+/* 1: complete (at: where the next message begins, body: the body's length); 0: more is needed; else
+ * minus the status: 413, where there are more than `max`, or 400. */
 int http_chunks_read(struct http_chunks *c, char *data, size_t len,
                      const char **ret_why) must_check;
+/* Closes the gap between the decoded bytes and those that have not been read: what takes chunks
+ * apart holds no more than their bytes then. Returns the bytes there are from `data`. */
+size_t http_chunks_join(struct http_chunks *c, char *data, size_t len) must_check;
 
 /* Percent-decoding into `space` (as large as `s`), which may be `s` itself. False: a % without two
  * digits, a NUL, or not UTF-8. */

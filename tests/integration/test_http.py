@@ -898,6 +898,9 @@ def test_client_and_a_kept_connection_that_was_closed():
         thread.join(WAIT)
 
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
 @pytest.mark.parametrize("sent, expected", [
     (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nall", "200 all"),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n0\r\n\r\n", "200 all"),
@@ -907,6 +910,8 @@ def test_client_and_a_kept_connection_that_was_closed():
     (b"SSH-2.0-OpenSSH\r\n\r\n", "ERR_WIRE"),
     (b"", "ERR_WIRE"),
     (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 40000, "ERR_WIRE"),
+    (CHUNKED + b"a\r\n0123456789\r\n" * 90000 + b"0\r\n\r\n", "200 0123456789"),  # its framing has no limit
+    (CHUNKED + b"f4241\r\n", "ERR_LIMIT"),
 ])
 def test_client_and_odd_servers(sent, expected):
     with socket.create_server(("127.0.0.1", 0)) as listener:

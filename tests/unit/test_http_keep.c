@@ -1,5 +1,6 @@
 /* A client that keeps its connections, against servers of the test's own: many requests at one
  * time, connections that are used again or have ended, answers that are late, broken or none. */
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/span.h"
 #include "http/keep.h"
@@ -211,6 +212,37 @@ static void one_that_has_ended_is_replaced(void **state) {
         ask_times(2, answers_and_closes_twice, ways[i], says_a);
 }
 
+/* What chunks take besides their bytes does not count, nor what the server would accept itself. */
+static void large_bodies_in_chunks(void **state) {
+    (void)state;
+    static const struct {
+        size_t count, size, max;
+        int rc;
+    } cases[] = {
+        {300000, 1, 300000, 0}, {25, 65536, 25 * 65536, 0}, {26, 65536, 25 * 65536, ERR_LIMIT}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_(buf_release) struct buf text = {.max = 4 << 20};
+        struct server s;
+        struct http_keeper *k = http_keeper_new();
+        buf_add_text(&text, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (size_t n = 0; n < cases[i].count; n++)
+            buf_printf(&text, "%zx\r\n%0*d\r\n", cases[i].size, (int)cases[i].size, (int)(n % 10));
+        buf_add_text(&text, "0\r\n\r\n");
+        server_start(&s, answers, buf_text(&text));
+        struct http_ask a = to(&s);
+        a.answer_max = cases[i].max;
+        struct http_done done = ask(k, &a);
+        assert_int_equal(done.rc, cases[i].rc);
+        if (cases[i].rc == 0) {
+            assert_int_equal(done.answer.body.len, cases[i].count * cases[i].size);
+            for (size_t n = 0; n < cases[i].count; n++)
+                assert_int_equal(done.answer.body.ptr[(n + 1) * cases[i].size - 1], '0' + n % 10);
+        }
+        http_keeper_free(k);
+        server_end(&s);
+    }
+}
+
 /* What nobody asked for stands on the connection: the next answer is not that. */
 static void what_comes_too_much_is_no_answer(void **state) {
     (void)state;
@@ -354,6 +386,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_at_one_time),
         cmocka_unit_test(a_connection_is_used_again),
+        cmocka_unit_test(large_bodies_in_chunks),
         cmocka_unit_test(one_that_has_ended_is_replaced),
         cmocka_unit_test(what_comes_too_much_is_no_answer),
         cmocka_unit_test(answers_that_are_none),

@@ -177,7 +177,7 @@ static int read_chunks(const char *text, char *ret_body, size_t *ret_used) {
     int first = 0;
     for (size_t cut = 0; cut <= len; cut++) {
         _cleanup_(mem_freep) char *copy = mem_alloc(len);
-        struct http_chunks c = {0};
+        struct http_chunks c = {.max = HTTP_BODY_MAX};
         const char *why = "";
         memcpy(copy, text, len);
         int rc = http_chunks_read(&c, copy, cut, &why);
@@ -222,6 +222,27 @@ static void chunks_are_joined(void **state) {
     assert_int_equal(read_chunks("ffffffff\r\n", body, &used), -413);
     assert_int_equal(read_chunks("f4241\r\n", body, &used), -413);
     assert_int_equal(read_chunks("f4240\r\n", body, &used), 0);
+}
+
+/* Read a little at a time, they take no more room than their bytes. */
+static void chunks_leave_no_gap(void **state) {
+    (void)state;
+    static const char text[] = "1\r\na\r\n1\r\nb\r\n2\r\ncd\r\n0\r\n\r\n";
+    char data[16];
+    const char *why = "";
+    struct http_chunks c = {.max = 4};
+    size_t len = 0;
+    int rc = 0;
+    for (size_t at = 0; at < sizeof text - 1; at++) {
+        assert_int_equal(rc, 0);
+        data[len++] = text[at];
+        rc = http_chunks_read(&c, data, len, &why);
+        len = http_chunks_join(&c, data, len);
+        assert_in_range(len, 0, c.body + 4);
+    }
+    assert_int_equal(rc, 1);
+    assert_int_equal(len, 4);
+    assert_memory_equal(data, "abcd", 4);
 }
 
 static void percent_is_decoded(void **state) {
@@ -283,8 +304,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_requests),          cmocka_unit_test(refuses_what_is_not_strict),
         cmocka_unit_test(every_prefix_needs_more), cmocka_unit_test(limits_of_the_head),
-        cmocka_unit_test(chunks_are_joined),       cmocka_unit_test(percent_is_decoded),
-        cmocka_unit_test(replies_and_urls),
+        cmocka_unit_test(chunks_are_joined),       cmocka_unit_test(chunks_leave_no_gap),
+        cmocka_unit_test(percent_is_decoded),      cmocka_unit_test(replies_and_urls),
     };
     return cmocka_run_group_tests_name("http_request", tests, NULL, NULL);
 }
