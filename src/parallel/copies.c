@@ -21,6 +21,7 @@ struct copies {
     struct stop_scope *scope;
     struct queue *waiting; /* bson_t: commands */
     pthread_t thread;
+    atomic_bool ending;
     _Atomic uint64_t dropped;
 };
 
@@ -122,11 +123,14 @@ static void *copies_main(void *argument) {
     struct mongo *mongo = NULL;
     void *item;
     enum queue_result result;
+    bool away = false; /* the last one could not be written */
     stop_scope_enter(c->scope);
     while ((result = queue_pop(c->waiting, &item, POP_US)) != QUEUE_CLOSED) {
         if (result != QUEUE_OK)
             continue;
-        if (stop_forced() || !run(c, &mongo, item))
+        bool given_up = stop_forced() || (away && atomic_load(&c->ending));
+        away = given_up || !run(c, &mongo, item);
+        if (away)
             atomic_fetch_add(&c->dropped, 1);
         bson_destroy(item);
     }
@@ -176,6 +180,7 @@ struct copies *copies_new(const struct conf *conf) {
 void copies_free(struct copies *c) {
     if (!c)
         return;
+    atomic_store(&c->ending, true);
     queue_close(c->waiting);
     pthread_join(c->thread, NULL);
     queue_free(c->waiting);

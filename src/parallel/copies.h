@@ -11,7 +11,8 @@
 
 struct copies;
 struct copies *copies_new(const struct conf *conf); /* NULL: no room for a thread */
-void copies_free(struct copies *c);                 /* what waits is written if it can be */
+/* What waits is written, until one of them cannot be. */
+void copies_free(struct copies *c);
 
 /* The differences of one call. */
 void copies_add(struct copies *c, const struct state_divergence_found *found, size_t count);

@@ -68,6 +68,6 @@ void writer_stop(struct writer *w); /* everything is stored first; NULL is fine 
 /* A real divergence; copies what it needs. Full: dropped and counted. */
 void writer_add(struct writer *w, const struct sample *sample, const struct answer_compared *found,
                 const struct answer *sql);
-uint64_t writer_dropped(const struct writer *w);
+uint64_t writer_dropped(const struct writer *w); /* not stored, or not copied into the target */
 
 #endif

@@ -139,7 +139,7 @@ void writer_add(struct writer *w, const struct sample *sample, const struct answ
 }
 
 uint64_t writer_dropped(const struct writer *w) {
-    return atomic_load(&w->dropped);
+    return atomic_load(&w->dropped) + (w->copies ? copies_dropped(w->copies) : 0);
 }
 
 /* ---- divergences ---- */
