@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define ROOM 65536
+#define NO_DESCRIPTOR_MS 200 /* until it is tried again */
 
 struct connection {
     int fd;
@@ -28,6 +29,7 @@ struct listener {
     char *path;
     atomic_bool stop;
     int fd, wake;
+    bool no_descriptor; /* for the worker that wants to connect */
     pthread_t thread;
     struct connection connections[LISTENER_CONNECTIONS_MAX];
     _Atomic size_t count;
@@ -109,8 +111,11 @@ static bool read_connection(struct listener *l, struct connection *c) {
 static void accept_one(struct listener *l) {
     int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     size_t n = atomic_load(&l->count);
-    if (fd < 0)
+    if (fd < 0) {
+        l->no_descriptor =
+            errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
         return;
+    }
     if (n == LISTENER_CONNECTIONS_MAX) {
         close(fd);
         return;
@@ -122,11 +127,13 @@ static void accept_one(struct listener *l) {
 static void look(struct listener *l, struct pollfd *polled) {
     size_t n = atomic_load(&l->count);
     polled[0] = (struct pollfd){.fd = l->wake, .events = POLLIN};
-    polled[1] = (struct pollfd){.fd = l->fd, .events = POLLIN};
+    /* It would be ready at once again. */
+    polled[1] = (struct pollfd){.fd = l->no_descriptor ? -1 : l->fd, .events = POLLIN};
     for (size_t i = 0; i < n; i++)
         polled[2 + i] = (struct pollfd){.fd = l->connections[i].fd, .events = POLLIN};
-    if (poll(polled, 2 + n, -1) < 0)
+    if (poll(polled, 2 + n, l->no_descriptor ? NO_DESCRIPTOR_MS : -1) < 0)
         return;
+    l->no_descriptor = false;
     for (size_t i = n; i-- > 0;) /* from the end: one that is closed is replaced by the last */
         if (polled[2 + i].revents && !read_connection(l, &l->connections[i]))
             close_connection(l, i);
@@ -180,6 +187,7 @@ int listener_start(const char *path, const struct listener_sink *sink, struct li
                    struct err *err) {
     struct listener *l = mem_zalloc(1, sizeof *l);
     l->sink = *sink;
+    l->fd = -1;
     l->path = mem_strdup(path);
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int rc = listen_at(l, err);
