@@ -78,8 +78,8 @@ static int take_control(struct edge *e, struct err *err) {
         return err_set(err, ERR_CONF,
                        "an edge needs its control daemon: set edge.control, or give --control URL");
     int rc = http_url_parse(e->control, &url, err);
-    if (rc == 0 && !span_is(url.target, "/"))
-        rc = err_set(err, ERR_CONF, "it must have no path");
+    if (rc == 0 && url.authority.ptr[url.authority.len]) /* paths are put behind it */
+        rc = err_set(err, ERR_CONF, "it must have no path, not even a slash");
     if (rc < 0)
         return err_prefix(err, "the control daemon's URL");
     if (!url.tls && !is_loopback(&url) && !e->conf->serve.insecure)

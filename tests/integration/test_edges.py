@@ -199,7 +199,8 @@ def test_one_name(control, edges):  # noqa: F811
 def test_refuses(control, edges):  # noqa: F811
     edge, = edges(control, 1, edge={"control": "http://192.0.2.1:8420", "token": TOKENS["edge"]})
     assert "not https" in edge.program.run("serve", "--edge").expect(2).err
-    assert "no path" in edge.program.run("serve", "--edge", "--control", "https://h/x").expect(2).err
+    for more in ("/", "#x", "/?x", "/x"):
+        assert "no path" in edge.program.run("serve", "--edge", "--control", f"https://h{more}").expect(2).err
     assert "is an edge's configuration" in edge.program.run("serve").expect(2).err
     assert "add --edge" in edge.program.run("serve", "--control", "https://h").expect(2).err
     bare, = edges(control, 1, edge=None)
