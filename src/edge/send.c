@@ -148,8 +148,8 @@ static void lost(struct sender *s, int64_t count, const struct err *err) {
               LOG_STR("reason", err->text[0] ? err->text : "too many wait"));
 }
 
-/* Sums that do not fit into one batch come with the next. */
-static void make_batch(struct edge *e) {
+/* Sums that do not fit into one batch come with the next. False: there were none. */
+static bool make_batch(struct edge *e) {
     struct sender *s = e->sender;
     struct err err = {0};
     size_t rows = 0, dropped = 0;
@@ -157,10 +157,11 @@ static void make_batch(struct edge *e) {
     batch_begin(&batch, e->id, spool_next(s->spool));
     counts_batch(s->counts, &batch, &rows);
     if (rows == 0)
-        return;
+        return false;
     int rc = spool_put(s->spool, clock_wall_us(), buf_span(&batch), &dropped, &err);
     if (rc < 0 || dropped)
         lost(s, rc < 0 ? 1 : (int64_t)dropped, &err);
+    return true;
 }
 
 /* False: not now. */
@@ -196,7 +197,7 @@ static void send_statistics(struct edge *e) {
     struct sender *s = e->sender;
     int64_t now = clock_mono_us();
     if (now >= s->next_batch) {
-        make_batch(e);
+        (void)make_batch(e);
         s->next_batch = now + (spool_count(s->spool) > 1 ? BATCH_AWAY_US : BATCH_US);
     }
     while (spool_count(s->spool) && clock_mono_us() >= s->next_try && !atomic_load(&e->stop) &&
@@ -251,8 +252,8 @@ void send_stop(struct edge *e) {
     listener_stop(s->listener);
     if (s->started)
         pthread_join(s->thread, NULL);
-    if (s->spool)
-        make_batch(e);
+    while (s->spool && make_batch(e))
+        continue;
     while (queue_pop(s->samples, &item, 0) == QUEUE_OK)
         free(item);
     free(s->held);
