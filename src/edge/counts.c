@@ -4,7 +4,6 @@
 #include "gateway/batch.h"
 #include "parallel/tally.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct route_counts {
@@ -30,7 +29,7 @@ struct counts *counts_new(const struct conf *conf) {
             struct route_counts *r = &c->list[c->count++];
             r->module = conf->modules[i].name.text;
             r->prefix = conf->modules[i].routes[k].prefix.text;
-            (void)snprintf(r->name, sizeof r->name, "%s", r->prefix);
+            tally_name(r->prefix, r->name);
         }
     return c;
 }
