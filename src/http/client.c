@@ -38,7 +38,8 @@ struct session {
     int fd;
     SSL_CTX *context;
     SSL *ssl;
-    bool keep; /* the connection can take another call */
+    bool keep;    /* the connection can take another call */
+    bool refused; /* by the address that was tried last */
     struct err *err;
 };
 
@@ -66,8 +67,7 @@ static int wait_for(struct session *s, short events) {
 }
 
 static int cannot_connect(struct session *s, int failure) {
-    if (s->call->refused)
-        *s->call->refused = failure == ECONNREFUSED;
+    s->refused = failure == ECONNREFUSED;
     return unreachable(s, "cannot connect", strerror(failure));
 }
 
@@ -92,20 +92,25 @@ static int connect_to(struct session *s, const struct addrinfo *a) {
 static int open_connection(struct session *s) {
     char port[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    bool nobody = true; /* listens at any of them */
     (void)snprintf(port, sizeof port, "%.*s", SPAN_ARG(s->url.port));
     int rc = getaddrinfo(s->host, port, &hints, &found);
     if (rc != 0)
         return unreachable(s, "the name is not known", gai_strerror(rc));
     for (const struct addrinfo *a = found; a; a = a->ai_next) {
+        s->refused = false;
         rc = connect_to(s, a);
         if (rc != ERR_UNREACHABLE)
             break;
+        nobody = nobody && s->refused;
         if (s->fd >= 0 && a->ai_next) {
             close(s->fd);
             s->fd = -1;
         }
     }
     freeaddrinfo(found);
+    if (s->call->refused)
+        *s->call->refused = rc == ERR_UNREACHABLE && nobody;
     return rc;
 }
 
