@@ -1,13 +1,12 @@
 #include "http/server.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
+#include "http/connection.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 200
@@ -94,7 +93,7 @@ static void begin_stop(struct http_loop *loop) {
     event_del(&loop->accept);
     struct http_connection *next;
     for (struct http_connection *c = loop->connections; c; c = next) {
-        next = http_connection_next(c);
+        next = c->next;
         http_connection_stop(c, loop->stop_us);
     }
 }
@@ -115,7 +114,7 @@ static void on_wake(evutil_socket_t fd, short what, void *argument) {
     struct http_connection *next;
     if (atomic_load(&loop->streams)) {
         for (struct http_connection *c = loop->connections; c; c = next) {
-            next = http_connection_next(c);
+            next = c->next;
             http_connection_events(c);
         }
     }
@@ -131,7 +130,7 @@ static void on_tick(evutil_socket_t fd, short what, void *argument) {
     int64_t now = clock_mono_us();
     struct http_connection *next;
     for (struct http_connection *c = loop->connections; c; c = next) {
-        next = http_connection_next(c);
+        next = c->next;
         http_connection_tick(c, now);
     }
     if (!loop->stopping && !event_pending(&loop->accept, EV_READ, NULL))

@@ -1,5 +1,7 @@
 #include "http/server.h"
 
+#include "http/connection.h"
+
 #include <assert.h>
 
 static const char *reason_of(int status) {
@@ -197,7 +199,7 @@ static void set_cookie(const struct http_guard *g, struct http_response *a, cons
 
 void http_login(const struct http_request *r, struct http_response *a, void *context) {
     (void)context;
-    struct http_guard *g = http_connection_guard(r->connection);
+    struct http_guard *g = &r->connection->loop->service->guard;
     struct json_doc doc;
     struct span token;
     char session[HTTP_SESSION_TEXT + 1];
@@ -227,7 +229,7 @@ void http_login(const struct http_request *r, struct http_response *a, void *con
 }
 
 bool http_ticket(const struct http_request *r, const char *path, char text[HTTP_TICKET_TEXT + 1]) {
-    const struct http_guard *g = http_connection_guard(r->connection);
+    const struct http_guard *g = &r->connection->loop->service->guard;
     if (!g->tokens)
         return false;
     http_ticket_write(&g->ticket_key, path, r->now_us, text);
@@ -236,7 +238,7 @@ bool http_ticket(const struct http_request *r, const char *path, char text[HTTP_
 
 void http_logout(const struct http_request *r, struct http_response *a, void *context) {
     (void)context;
-    struct http_guard *g = http_connection_guard(r->connection);
+    struct http_guard *g = &r->connection->loop->service->guard;
     http_guard_logout(g, http_header(r, "cookie"));
     set_cookie(g, a, "", 0);
     buf_add_text(&a->body, "{}\n");

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "http/connection.h"
 #include "http/tls.h"
 
 #include <assert.h>
@@ -147,7 +148,7 @@ static void *worker_main(void *argument) {
         struct http_exchange *x = item;
         if (!atomic_load(&server->cutting))
             x->route->handler(&x->request, &x->response, x->route->context);
-        http_loop_return(http_connection_loop(x->connection), x);
+        http_loop_return(x->connection->loop, x);
     }
 }
 

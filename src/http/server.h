@@ -105,17 +105,6 @@ void http_loop_wake(struct http_loop *loop); /* any thread */
 /* A worker gives an exchange back. Any thread. */
 void http_loop_return(struct http_loop *loop, struct http_exchange *x);
 
-/* connection.c */
-void http_connection_new(struct http_loop *loop, int fd, const struct sockaddr *peer, bool refused);
-void http_connection_free(struct http_connection *c);
-void http_connection_returned(struct http_exchange *x);
-void http_connection_tick(struct http_connection *c, int64_t now_us);
-void http_connection_stop(struct http_connection *c, int64_t stop_us);
-void http_connection_events(struct http_connection *c); /* of the hub, for a stream */
-struct http_connection *http_connection_next(struct http_connection *c);
-struct http_loop *http_connection_loop(struct http_connection *c);
-struct http_guard *http_connection_guard(struct http_connection *c);
-
 /* response.c: the head of an answer, appended to `out`. */
 struct http_answer {
     const struct http_response *response;

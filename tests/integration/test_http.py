@@ -1,10 +1,8 @@
 """The HTTP server of src/http as its clients meet it: raw sockets, TLS, event streams, limits."""
 import concurrent.futures
 import contextlib
-import glob
 import json
 import os
-import pathlib
 import socket
 import ssl
 import struct
@@ -14,125 +12,9 @@ import time
 
 import pytest
 
-from harness import certificates, sanitizers
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDER = pathlib.Path(os.environ.get("BANYAN_BIN", ROOT / "build/src/cli/banyan")
-                      ).resolve().parents[2] / "tests/http"
-OPERATOR, VIEWER, EVALUATE = "operator-token-0123", "viewer-token-012345", "evaluate-token-0123"
-TOKENS = ("--operator", OPERATOR, "--viewer", VIEWER, "--evaluate", EVALUATE)
-HOST = b"Host: localhost\r\n"
-WAIT = 20
-
-
-class Server:
-    """http_test_server: orders go to its standard input, one answer each."""
-
-    def __init__(self, *options):
-        self.process = subprocess.Popen(
-            [str(FOLDER / "http_test_server"), *map(str, options)], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=sanitizers.environment())
-        line = self.process.stdout.readline()
-        assert line.startswith("listening "), line + self.process.stderr.read()
-        self.address = line.split()[1]
-        self.port = int(self.address.rsplit(":", 1)[1])
-
-    def order(self, text):
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def counts(self):
-        return json.loads(self.order("counts"))
-
-    def wait_for(self, name, value):
-        deadline = time.monotonic() + WAIT
-        while self.counts()[name] != value:
-            assert time.monotonic() < deadline, self.counts()
-            time.sleep(0.02)
-
-    def stop(self):
-        """Returns the seconds that it took."""
-        start = time.monotonic()
-        if self.process.poll() is None:
-            with contextlib.suppress(BrokenPipeError):
-                assert self.order("stop") == "stopped"
-        code = self.process.wait(WAIT)
-        errors = self.process.stderr.read()
-        assert code == 0 and errors == "", (code, errors)
-        return time.monotonic() - start
-
-    def connect(self, context=None):
-        raw = socket.create_connection(("127.0.0.1", self.port), timeout=WAIT)
-        return context.wrap_socket(raw, server_hostname="localhost") if context else raw
-
-    def cpu_ns(self):
-        return sum(int(pathlib.Path(p).read_text().split()[0])
-                   for p in glob.glob(f"/proc/{self.process.pid}/task/*/schedstat"))
-
-
-class Answer:
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
-
-    def json(self):
-        return json.loads(self.body)
-
-    def code(self):
-        return self.json()["error"]["code"]
-
-
-class Reader:
-    """Answers from a socket, one after the other."""
-
-    def __init__(self, sock):
-        self.sock, self.bytes = sock, b""
-
-    def more(self):
-        got = self.sock.recv(65536)
-        self.bytes += got
-        return got
-
-    def until(self, mark):
-        while mark not in self.bytes:
-            assert self.more(), f"closed after {self.bytes[:200]!r}"
-        head, self.bytes = self.bytes.split(mark, 1)
-        return head
-
-    def answer(self, method="GET"):
-        lines = self.until(b"\r\n\r\n").decode().split("\r\n")
-        status = int(lines[0].split()[1])
-        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
-        length = int(headers.get("content-length", 0)) if method != "HEAD" else 0
-        while len(self.bytes) < length:
-            assert self.more(), "closed inside a body"
-        body, self.bytes = self.bytes[:length], self.bytes[length:]
-        return Answer(status, headers, body)
-
-    def closed(self):
-        """The server closes, and sends nothing more."""
-        while not self.bytes:
-            try:
-                if not self.more():
-                    return True
-            except ConnectionResetError:
-                return True
-        return False
-
-
-def request(method, target, body=b"", **headers):
-    headers = {"Host": "localhost"} | {k.replace("_", "-"): v for k, v in headers.items()}
-    if body or method in ("POST", "PATCH"):
-        headers.setdefault("Content-Length", len(body))
-    lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
-    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode() + body
-
-
-def ask(server, method, target, body=b"", context=None, **headers):
-    with server.connect(context) as sock:
-        sock.sendall(request(method, target, body, **headers))
-        return Reader(sock).answer(method)
+from harness import certificates
+from harness.http_server import (  # noqa: F401  (fixtures)
+    EVALUATE, FOLDER, HOST, OPERATOR, Reader, Server, TOKENS, VIEWER, WAIT, ask, certs, request, shared, start, tls_client, tls_server)
 
 
 def raw(server, data):
@@ -142,36 +24,11 @@ def raw(server, data):
         return reader.answer(), reader.closed()
 
 
-@pytest.fixture
-def start():
-    made = []
-
-    def make(*options):
-        made.append(Server(*options))
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def shared():
-    server = Server("--origin", "https://app.example")
-    yield server
-    server.stop()
-
-
 @pytest.fixture(scope="module")
 def guarded():
     server = Server(*TOKENS, "--origin", "https://app.example", "--host", "banyan.example")
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def certs(tmp_path_factory):
-    return certificates.make(tmp_path_factory.mktemp("certs"))
 
 
 # ---- messages ----
@@ -740,17 +597,6 @@ def test_stop_ends_what_takes_too_long(start):
 
 # ---- TLS ----
 
-def tls_server(start, certs, *options):
-    return start("--cert", certs.cert, "--key", certs.key, *options)
-
-
-def tls_client(certs, with_certificate=False):
-    context = ssl.create_default_context(cafile=certs.ca)
-    if with_certificate:
-        context.load_cert_chain(certs.client_cert, certs.client_key)
-    return context
-
-
 @pytest.mark.sanitize
 def test_tls(start, certs):
     server = tls_server(start, certs, *TOKENS)
@@ -820,113 +666,6 @@ def test_tls_reload(start, certs, tmp_path):
             server.connect(tls_client(certs))
         before.sendall(request("GET", "/view"))  # who is here stays
         assert Reader(before).answer().status == 200
-
-
-# ---- our client ----
-
-def call(url, *arguments, limit_ms=5000):
-    process = subprocess.run([str(FOLDER / "http_test_client"), "call", url, str(limit_ms),
-                              *map(str, arguments)], capture_output=True, text=True, timeout=WAIT,
-                             check=False)
-    return process.stdout
-
-
-@pytest.mark.sanitize
-def test_client(shared, start, certs):
-    assert call(f"http://localhost:{shared.port}/view?q=1").startswith('200 {"method":"GET"')
-    answer = call(f"http://127.0.0.1:{shared.port}/json/k", "", '{"n":1}')
-    assert answer == '200 {"key":"k","n":2}\n'
-    assert call(f"http://127.0.0.1:{shared.port}/gone").startswith("404 ")
-    assert "ERR_LIMIT" in call(f"http://127.0.0.1:{shared.port}/big?bytes=1200000")
-    assert len(call(f"http://127.0.0.1:{shared.port}/big?bytes=900000")) == 900004
-    begin = time.monotonic()
-    slow = call(f"http://127.0.0.1:{shared.port}/slow?ms=3000&secret=1", limit_ms=300)
-    assert "ERR_UNREACHABLE" in slow and "no answer in time" in slow and "secret" not in slow
-    assert time.monotonic() - begin < 2
-    assert "ERR_UNREACHABLE" in call("http://127.0.0.1:1/")
-    assert "ERR_CONF" in call("ftp://127.0.0.1/")
-    tls = tls_server(start, certs)
-    assert call(f"https://localhost:{tls.port}/view", certs.ca).startswith("200 ")
-    assert call(f"https://127.0.0.1:{tls.port}/view", certs.ca).startswith("200 ")
-    assert "certificate is not accepted" in call(f"https://localhost:{tls.port}/view")
-
-
-class Kept:
-    """Our client with one connection: each `ask` is a call."""
-
-    def __init__(self, url, *arguments):
-        self.process = subprocess.Popen([str(FOLDER / "http_test_client"), "kept", url, "5000", *map(str, arguments)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=sanitizers.environment())
-
-    def ask(self):
-        print(file=self.process.stdin, flush=True)
-        return self.process.stdout.readline()
-
-    def end(self):
-        self.process.stdin.close()
-        assert self.process.wait(WAIT) == 0
-
-
-@pytest.mark.sanitize
-def test_client_keeps_its_connection(start, certs):
-    plain, tls = start(), tls_server(start, certs)
-    for server, scheme, ca in ((plain, "http", ()), (tls, "https", (certs.ca,))):
-        kept = Kept(f"{scheme}://localhost:{server.port}/gone", *ca)
-        before = server.counts()["accepted"]
-        for _ in range(5):
-            assert kept.ask().startswith("404 ") and kept.process.stdout.readline() == "\n"
-        assert server.counts()["accepted"] == before + 1
-        kept.end()
-
-
-def test_client_and_a_kept_connection_that_was_closed():
-    """A server may close at any time: what it closed before the call costs nobody an answer."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def serve():
-            for answers in (2, 1, 1):
-                with listener.accept()[0] as sock:
-                    for _ in range(answers):
-                        sock.recv(65536)
-                        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
-        thread = threading.Thread(target=serve)
-        thread.start()
-        kept = Kept(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        for _ in range(4):
-            assert kept.ask() == "200 x\n"
-            time.sleep(0.1)  # until the close has come
-        kept.end()
-        thread.join(WAIT)
-
-
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.mark.parametrize("sent, expected", [
-    (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\nall", "200 all"),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n0\r\n\r\n", "200 all"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nall", "ERR_WIRE"),
-    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nal", "ERR_WIRE"),
-    (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", "302 "),
-    (b"SSH-2.0-OpenSSH\r\n\r\n", "ERR_WIRE"),
-    (b"", "ERR_WIRE"),
-    (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 40000, "ERR_WIRE"),
-    (CHUNKED + b"a\r\n0123456789\r\n" * 90000 + b"0\r\n\r\n", "200 0123456789"),  # its framing has no limit
-    (CHUNKED + b"f4241\r\n", "ERR_LIMIT"),
-])
-def test_client_and_odd_servers(sent, expected):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        def serve():
-            with listener.accept()[0] as sock:
-                sock.recv(65536)
-                sock.sendall(sent)
-                sock.shutdown(socket.SHUT_WR)
-                sock.settimeout(WAIT)
-                with contextlib.suppress(OSError):
-                    sock.recv(1)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        assert call(f"http://127.0.0.1:{listener.getsockname()[1]}/").startswith(expected)
-        thread.join(WAIT)
 
 
 # ---- the cost of a request ----
