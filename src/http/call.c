@@ -1,6 +1,7 @@
 #include "http/call.h"
 
 #include "base/clock.h"
+#include "http/tls.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -9,8 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define ROOM 16384
 
 void call_hang_up(struct call *c) {
     if (c->fd >= 0)
@@ -137,66 +136,26 @@ static void connected(struct call *c) {
 
 /* ---- the answer ---- */
 
-/* 1: the head of the answer is there; 0: more is needed. Passes over 100 Continue and the like. */
-static int read_head(struct call *c) {
-    const char *why = "";
-    for (;;) {
-        int rc = http_reply_read(buf_span(&c->in), &c->reply, &why);
-        if (rc < 0)
-            return wire(c, why);
-        if (rc == 0 || c->reply.status >= 200)
-            return rc;
-        c->in.len -= c->reply.head_len;
-        memmove(c->in.data, c->in.data + c->reply.head_len, c->in.len);
-    }
-}
-
-/* 1: whole; 0: more is needed. */
-static int read_body(struct call *c, bool end) {
-    size_t there = c->in.len - c->reply.head_len;
-    const char *why = "";
-    if (c->ask.is_head)
-        return 1;
-    if (c->reply.chunked) {
-        char *data = c->in.data + c->reply.head_len;
-        int rc = http_chunks_read(&c->chunks, data, there, &why);
-        if (rc < 0)
-            return rc == -413 ? too_long(c) : wire(c, why);
-        c->in.len = c->reply.head_len + http_chunks_join(&c->chunks, data, there);
-        c->body_len = c->body_raw = c->chunks.body;
-        return rc;
-    }
-    c->to_end = !c->reply.has_length;
-    c->body_len = c->body_raw = c->reply.has_length ? (size_t)c->reply.length : there;
-    return c->to_end ? end : there >= c->reply.length;
+static void answered(struct call *c) {
+    finish(c, 0);
+    if (!http_reading_keeps(&c->reading, &c->in))
+        call_hang_up(c);
 }
 
 /* 1: all of it is there; 0: more is needed. */
 static int read_answer(struct call *c, bool end) {
-    if (!c->has_head) {
-        int rc = read_head(c);
-        if (rc <= 0)
-            return rc;
-        c->has_head = true;
-    }
-    int rc = read_body(c, end);
-    if (rc >= 0 && c->body_len > c->ask.answer_max)
+    const char *why = "the answer ends too soon";
+    if (c->in.len == 0)
+        return end ? unreachable(c, "the connection was closed without an answer") : 0;
+    int rc = http_reading_go_on(&c->reading, &c->in, end, &why);
+    if (rc == ERR_LIMIT)
         return too_long(c);
-    return rc;
-}
-
-static void answered(struct call *c) {
-    finish(c, 0);
-    if (c->to_end || c->reply.close || c->in.len != c->reply.head_len + c->body_raw)
-        call_hang_up(c);
+    return rc < 0 || (rc == 0 && end) ? wire(c, why) : rc;
 }
 
 /* True: it goes on, and there may be more. */
 static bool take(struct call *c, bool end) {
-    int rc = c->in.len ? read_answer(c, end) : 0;
-    if (rc == 0 && end)
-        rc = c->in.len ? wire(c, "the answer ends too soon")
-                       : unreachable(c, "the connection was closed without an answer");
+    int rc = read_answer(c, end);
     if (rc < 0)
         fail(c, rc);
     else if (rc > 0)
@@ -210,7 +169,7 @@ static ssize_t receive_some(struct call *c, char *to) {
         struct cmsghdr head;
         char room[CMSG_SPACE(sizeof(struct timespec))];
     } control;
-    struct iovec bytes = {.iov_base = to, .iov_len = ROOM};
+    struct iovec bytes = {.iov_base = to, .iov_len = HTTP_READING_ROOM};
     struct msghdr m = {.msg_iov = &bytes,
                        .msg_iovlen = 1,
                        .msg_control = &control,
@@ -227,7 +186,7 @@ static ssize_t receive_some(struct call *c, char *to) {
 
 static void receive(struct call *c) {
     for (;;) {
-        char *to = buf_reserve(&c->in, ROOM);
+        char *to = buf_reserve(&c->in, HTTP_READING_ROOM);
         if (!to) {
             finish(c, too_long(c));
             return;
@@ -248,31 +207,22 @@ static void receive(struct call *c) {
 
 /* ---- from outside ---- */
 
-/* The other end may have closed it, or sent what nobody asked for. */
-static bool is_usable(const struct call *c, int64_t now_us) {
-    char byte;
-    return c->fd >= 0 && now_us - c->used_us < HTTP_KEPT_IDLE_US &&
-           recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
 void call_begin(struct call *c, const struct http_ask *ask, void *owner, int64_t now_us) {
     c->ask = *ask;
     c->owner = owner;
-    c->late = c->has_head = c->to_end = false;
+    c->late = false;
     c->began_us = now_us;
     c->began_wall_us = clock_wall_us();
     c->came_wall_us = 0;
     c->until_us = now_us + ask->limit_us;
-    c->chunks = (struct http_chunks){.max = ask->answer_max};
-    c->body_len = c->body_raw = 0;
+    c->reading = (struct http_reading){.max = ask->answer_max, .is_head = ask->is_head};
     c->rc = 0;
     if (c->in.cap > HTTP_KEPT_ANSWER_MAX)
         buf_release(&c->in);
     c->in.len = 0;
     c->in.full = false;
-    c->in.max = ask->answer_max + HTTP_HEAD_MAX + 2 * (size_t)ROOM;
-    c->kept = is_usable(c, now_us);
+    c->in.max = http_reading_bytes(&c->reading);
+    c->kept = http_io_is_usable(c->fd, c->used_us, now_us);
     if (c->kept)
         begin_sending(c);
     else

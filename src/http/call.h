@@ -10,9 +10,8 @@
 #ifndef BANYAN_HTTP_CALL_H
 #define BANYAN_HTTP_CALL_H
 
-#include "http/client.h"
 #include "http/keep.h"
-#include "http/request.h"
+#include "http/reply.h"
 
 #include <netdb.h>
 
@@ -34,11 +33,7 @@ struct call {
     int64_t took_us;
     struct addrinfo *found, *next; /* found: owned */
     size_t sent;
-    struct http_reply reply;
-    bool has_head;
-    struct http_chunks chunks;
-    size_t body_len, body_raw; /* raw: what it takes behind the head */
-    bool to_end;
+    struct http_reading reading;
     int rc;
     struct err err; /* of rc */
 };

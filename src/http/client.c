@@ -2,13 +2,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "http/request.h"
+#include "http/reply.h"
 #include "http/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,9 +16,6 @@
 #include <unistd.h>
 
 #define STEP_MS 100 /* how soon a stop is seen */
-#define ROOM 16384
-
-#define KEPT_IDLE_US INT64_C(30000000) /* servers close what is idle; ours after twice that */
 
 struct http_kept {
     int fd; /* -1: none */
@@ -206,10 +201,10 @@ static int too_long(struct session *s) {
 /* More bytes; *ret_end: there are none. */
 static int receive(struct session *s, struct buf *in, bool *ret_end) {
     for (;;) {
-        char *to = buf_reserve(in, ROOM);
+        char *to = buf_reserve(in, HTTP_READING_ROOM);
         if (!to)
             return too_long(s);
-        ssize_t n = http_io_read(s->fd, s->ssl, to, ROOM);
+        ssize_t n = http_io_read(s->fd, s->ssl, to, HTTP_READING_ROOM);
         *ret_end = n == HTTP_IO_END;
         if (n > 0)
             in->len += (size_t)n;
@@ -227,84 +222,34 @@ static int wire(struct session *s, const char *why) {
     return err_set(s->err, ERR_WIRE, "%s:%.*s: %s", s->host, SPAN_ARG(s->url.port), why);
 }
 
-static int read_reply(struct session *s, struct buf *in, struct http_reply *reply) {
+static int read_answer(struct session *s, int *ret_status, struct buf *ret_body) {
+    struct http_reading r = {.max =
+                                 s->call->answer_max ? s->call->answer_max : HTTP_CLIENT_ANSWER_MAX,
+                             .is_head = s->call->method && strcmp(s->call->method, "HEAD") == 0};
+    _cleanup_(buf_release) struct buf in = {.max = http_reading_bytes(&r)};
     const char *why = "";
-    for (;;) {
-        int rc = http_reply_read(in->len ? buf_span(in) : SPAN_LIT(""), reply, &why);
-        bool end;
-        if (rc < 0)
-            return wire(s, why);
-        if (rc > 0 && reply->status >= 200)
-            return 0;
-        if (rc > 0) { /* 100 Continue and the like: the answer is behind it */
-            in->len -= reply->head_len;
-            memmove(in->data, in->data + reply->head_len, in->len);
-            continue;
-        }
-        rc = receive(s, in, &end);
-        if (rc < 0)
-            return rc;
+    bool end = false;
+    int rc;
+    while ((rc = http_reading_go_on(&r, &in, end, &why)) == 0) {
         if (end)
-            return wire(s, "the connection was closed without an answer");
-    }
-}
-
-/* 1: the body is whole; 0: more is needed. */
-static int body_there(struct session *s, struct buf *in, const struct http_reply *reply,
-                      struct http_chunks *chunks, bool end, size_t *ret_len) {
-    size_t there = in->len - reply->head_len;
-    const char *why = "";
-    if (reply->chunked) {
-        int rc = http_chunks_read(chunks, in->data + reply->head_len, there, &why);
-        if (rc < 0)
-            return rc == -413 ? too_long(s) : wire(s, why);
-        in->len = reply->head_len + http_chunks_join(chunks, in->data + reply->head_len, there);
-        *ret_len = chunks->body;
-        return rc || !end ? rc : wire(s, "the answer ends too soon");
-    }
-    *ret_len = reply->has_length ? (size_t)reply->length : there;
-    if (reply->has_length && there >= reply->length)
-        return 1;
-    if (!end)
-        return 0;
-    return reply->has_length ? wire(s, "the answer ends too soon") : 1;
-}
-
-/* Only where the end of the answer is known, and nothing stands behind it. */
-static bool may_keep(const struct http_reply *reply, const struct http_chunks *chunks, size_t there,
-                     bool end) {
-    size_t used = reply->chunked ? chunks->at : reply->has_length ? (size_t)reply->length : 0;
-    return !reply->close && !end && (reply->chunked || reply->has_length) && used == there;
-}
-
-static int read_answer(struct session *s, struct http_reply *reply, struct buf *ret_body) {
-    size_t max = s->call->answer_max ? s->call->answer_max : HTTP_CLIENT_ANSWER_MAX, len = 0;
-    _cleanup_(buf_release) struct buf in = {.max = max + HTTP_HEAD_MAX + 2 * (size_t)ROOM};
-    struct http_chunks chunks = {.max = max};
-    int rc = read_reply(s, &in, reply);
-    if (rc < 0)
-        return rc;
-    bool head = s->call->method && strcmp(s->call->method, "HEAD") == 0;
-    bool end = head;
-    while (!head) {
-        rc = body_there(s, &in, reply, &chunks, end, &len);
-        if (rc < 0)
-            return rc;
-        if (len > max)
-            return too_long(s);
-        if (rc > 0)
-            break;
+            return wire(s, r.has_head ? "the answer ends too soon"
+                                      : "the connection was closed without an answer");
         rc = receive(s, &in, &end);
         if (rc < 0)
             return rc;
     }
-    s->keep = s->call->kept && !head && may_keep(reply, &chunks, in.len - reply->head_len, end);
-    if (ret_body && len)
-        buf_add(ret_body, in.data + reply->head_len, len);
-    return ret_body && !buf_ok(ret_body) ? too_long(s) : 0;
+    if (rc < 0)
+        return rc == ERR_LIMIT ? too_long(s) : wire(s, why);
+    if (ret_body)
+        buf_add(ret_body, in.data + r.reply.head_len, r.body_len);
+    if (ret_body && !buf_ok(ret_body))
+        return too_long(s);
+    s->keep = s->call->kept && http_reading_keeps(&r, &in);
+    *ret_status = r.reply.status;
+    return 0;
 }
 
-static int exchange(struct session *s, struct http_reply *reply, struct buf *ret_body) {
+static int exchange(struct session *s, int *ret_status, struct buf *ret_body) {
     _cleanup_(buf_release) struct buf out = {.max = HTTP_CLIENT_URL_MAX + HTTP_HEAD_MAX +
                                                     s->call->body.len};
     int rc = s->fd >= 0 ? 0 : open_connection(s);
@@ -314,7 +259,7 @@ static int exchange(struct session *s, struct http_reply *reply, struct buf *ret
         rc = write_request(s, &out);
     if (rc == 0)
         rc = send_all(s, buf_span(&out));
-    return rc == 0 ? read_answer(s, reply, ret_body) : rc;
+    return rc == 0 ? read_answer(s, ret_status, ret_body) : rc;
 }
 
 /* ---- kept connections ---- */
@@ -344,18 +289,11 @@ static void name_kept(const struct session *s, char name[300]) {
     (void)snprintf(name, 300, "%d %.*s", s->url.tls, SPAN_ARG(s->url.authority));
 }
 
-/* Quiet, and open: a server that has closed it, or says what nobody asked, is readable. */
-static bool is_quiet(int fd) {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) == 0;
-}
-
 static void take_kept(struct session *s) {
     struct http_kept *k = s->call->kept;
     char name[300];
     name_kept(s, name);
-    if (k->fd < 0 || strcmp(k->authority, name) != 0 ||
-        clock_mono_us() - k->used_us > KEPT_IDLE_US || !is_quiet(k->fd)) {
+    if (strcmp(k->authority, name) != 0 || !http_io_is_usable(k->fd, k->used_us, clock_mono_us())) {
         let_go(k);
         return;
     }
@@ -383,7 +321,6 @@ int http_call(const struct http_call *call, int *ret_status, struct buf *ret_bod
               struct err *err) {
     struct session s = {
         .call = call, .fd = -1, .err = err, .until_us = clock_mono_us() + call->limit_us};
-    struct http_reply reply = {0};
     int rc = http_url_parse(call->url, &s.url, err);
     if (rc < 0)
         return rc;
@@ -392,13 +329,11 @@ int http_call(const struct http_call *call, int *ret_status, struct buf *ret_bod
     memcpy(s.host, s.url.host.ptr, s.url.host.len);
     if (call->kept)
         take_kept(&s);
-    rc = exchange(&s, &reply, ret_body);
+    rc = exchange(&s, ret_status, ret_body);
     if (rc == 0 && s.keep)
         leave_kept(&s);
     else
         hang_up(&s);
-    if (rc == 0)
-        *ret_status = reply.status;
     return rc;
 }
 

@@ -62,15 +62,4 @@ struct http_url {
 };
 int http_url_parse(const char *url, struct http_url *ret, struct err *err) must_check;
 
-/* The head of an answer, as a client reads it. Pure. */
-struct http_reply {
-    int status;
-    size_t head_len;
-    bool chunked, has_length;
-    bool close; /* no other answer comes on this connection */
-    uint64_t length;
-};
-/* 1: there; 0: more is needed; -1: no HTTP/1.x (*ret_why says what is wrong). */
-int http_reply_read(struct span bytes, struct http_reply *ret, const char **ret_why) must_check;
-
 #endif

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/call.h"
+#include "http/client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -92,6 +93,13 @@ int http_keeper_begin(struct http_keeper *k, const struct http_ask *ask, void *o
     return 0;
 }
 
+static struct http_answer answer_of(const struct call *c) {
+    const struct http_reading *r = &c->reading;
+    return (struct http_answer){.status = r->reply.status,
+                                .head = span_make(c->in.data, r->reply.head_len),
+                                .body = span_make(c->in.data + r->reply.head_len, r->body_len)};
+}
+
 bool http_keeper_next(struct http_keeper *k, struct http_done *ret) {
     struct call *c = k->calls;
     if (k->ended == 0)
@@ -106,10 +114,7 @@ bool http_keeper_next(struct http_keeper *k, struct http_done *ret) {
                               .began_us = c->began_us,
                               .took_us = c->took_us};
     if (c->rc == 0)
-        ret->answer =
-            (struct http_answer){.status = c->reply.status,
-                                 .head = span_make(c->in.data, c->reply.head_len),
-                                 .body = span_make(c->in.data + c->reply.head_len, c->body_len)};
+        ret->answer = answer_of(c);
     call_end(c);
     return true;
 }
@@ -163,12 +168,9 @@ bool http_keeper_wait(struct http_keeper *k, int wake_fd, int64_t wait_us) {
     return false;
 }
 
-static struct span trimmed(const char *from, const char *to) {
-    while (from < to && (*from == ' ' || *from == '\t'))
-        from++;
-    while (from < to && (to[-1] == ' ' || to[-1] == '\t' || to[-1] == '\r'))
-        to--;
-    return span_make(from, (size_t)(to - from));
+/* `to`: where the line ends. */
+static struct span value_of(const char *from, const char *to) {
+    return http_trim(span_make(from, (size_t)(to - from) - (to > from && to[-1] == '\r')));
 }
 
 struct span http_head_value(struct span head, const char *name, const char *from) {
@@ -186,7 +188,7 @@ struct span http_head_value(struct span head, const char *name, const char *from
             stop = end;
         if ((size_t)(stop - at) > wanted.len && at[wanted.len] == ':' &&
             http_same_text(span_make(at, wanted.len), wanted))
-            return trimmed(at + wanted.len + 1, stop);
+            return value_of(at + wanted.len + 1, stop);
     }
     return (struct span){0};
 }

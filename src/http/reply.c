@@ -1,5 +1,7 @@
+#include "http/reply.h"
+
+#include "base/err.h"
 #include "http/client.h"
-#include "http/request.h"
 
 static bool begins_with(struct span s, struct span start) {
     return s.len > start.len && http_same_text(span_make(s.ptr, start.len), start);
@@ -80,24 +82,11 @@ static int read_field(struct span name, struct span value, struct http_reply *r,
     if (!http_same_text(name, SPAN_LIT("content-length")))
         return 1;
     uint64_t n = 0;
-    bool digits = value.len > 0 && value.len <= 18;
-    for (size_t i = 0; i < value.len && digits; i++) {
-        digits = value.ptr[i] >= '0' && value.ptr[i] <= '9';
-        n = n * 10 + (uint64_t)(value.ptr[i] - '0');
-    }
-    if (!digits || (r->has_length && r->length != n))
+    if (!http_length_read(value, &n) || (r->has_length && r->length != n))
         return wrong(ret_why, "the answer has no valid Content-Length");
     r->has_length = true;
     r->length = n;
     return 1;
-}
-
-static struct span trimmed(const char *from, const char *to) {
-    while (from < to && (*from == ' ' || *from == '\t'))
-        from++;
-    while (from < to && (to[-1] == ' ' || to[-1] == '\t'))
-        to--;
-    return span_make(from, (size_t)(to - from));
 }
 
 int http_reply_read(struct span bytes, struct http_reply *ret, const char **ret_why) {
@@ -116,7 +105,8 @@ int http_reply_read(struct span bytes, struct http_reply *ret, const char **ret_
         else if (!colon || colon == line || *line == ' ' || *line == '\t')
             rc = wrong(ret_why, "the answer has a line that is no header");
         else
-            rc = read_field(span_make(line, (size_t)(colon - line)), trimmed(colon + 1, stop), &r,
+            rc = read_field(span_make(line, (size_t)(colon - line)),
+                            http_trim(span_make(colon + 1, (size_t)(stop - colon - 1))), &r,
                             ret_why);
         if (rc < 0)
             return rc;
@@ -129,4 +119,57 @@ int http_reply_read(struct span bytes, struct http_reply *ret, const char **ret_
     }
     *ret = r;
     return 1;
+}
+
+/* ---- a whole answer ---- */
+
+/* 1: the head is there; 0: more is needed. Passes over 100 Continue and the like. */
+static int read_head(struct http_reading *r, struct buf *in, const char **ret_why) {
+    for (;;) {
+        int rc = http_reply_read(buf_span(in), &r->reply, ret_why);
+        if (rc < 0)
+            return ERR_WIRE;
+        if (rc == 0)
+            return 0;
+        if (r->reply.status >= 200) {
+            r->has_head = true;
+            return 1;
+        }
+        in->len -= r->reply.head_len;
+        memmove(in->data, in->data + r->reply.head_len, in->len);
+    }
+}
+
+static int read_chunks(struct http_reading *r, struct buf *in, const char **ret_why) {
+    char *data = in->data + r->reply.head_len;
+    size_t there = in->len - r->reply.head_len;
+    int rc = http_chunks_read(&r->chunks, data, there, ret_why);
+    if (rc < 0)
+        return rc == -413 ? ERR_LIMIT : ERR_WIRE;
+    in->len = r->reply.head_len + http_chunks_join(&r->chunks, data, there);
+    r->body_len = r->chunks.body;
+    return rc;
+}
+
+static int read_body(struct http_reading *r, struct buf *in, bool end, const char **ret_why) {
+    size_t there = in->len - r->reply.head_len;
+    if (r->is_head)
+        return 1;
+    if (r->reply.chunked)
+        return read_chunks(r, in, ret_why);
+    r->to_end = !r->reply.has_length;
+    r->body_len = r->to_end ? there : (size_t)r->reply.length;
+    if (r->body_len > r->max)
+        return ERR_LIMIT;
+    return r->to_end ? end : there >= r->body_len;
+}
+
+int http_reading_go_on(struct http_reading *r, struct buf *in, bool end, const char **ret_why) {
+    r->chunks.max = r->max;
+    int rc = r->has_head ? 1 : read_head(r, in, ret_why);
+    return rc > 0 ? read_body(r, in, end, ret_why) : rc;
+}
+
+bool http_reading_keeps(const struct http_reading *r, const struct buf *in) {
+    return !r->to_end && !r->reply.close && in->len == r->reply.head_len + r->body_len;
 }

@@ -29,7 +29,7 @@ bool http_same_text(struct span a, struct span b) {
     return true;
 }
 
-static struct span trim(struct span s) {
+struct span http_trim(struct span s) {
     while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
         s = span_make(s.ptr + 1, s.len - 1);
     while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
@@ -55,7 +55,7 @@ bool http_list_next(struct span *list, struct span *ret) {
     while (list->len) {
         const char *comma = memchr(list->ptr, ',', list->len);
         size_t n = comma ? (size_t)(comma - list->ptr) : list->len;
-        struct span one = trim(span_make(list->ptr, n));
+        struct span one = http_trim(span_make(list->ptr, n));
         n += comma != NULL;
         *list = span_make(list->ptr + n, list->len - n);
         if (one.len) {
@@ -170,27 +170,28 @@ static int read_field(struct http_head *h, struct span bytes, uint32_t at, uint3
         *ret_why = "too many headers";
         return -431;
     }
-    struct span value = trim(span_make(bytes.ptr + i + 1, end - i - 1));
+    struct span value = http_trim(span_make(bytes.ptr + i + 1, end - i - 1));
     h->fields[h->field_count++] = (struct http_field){
         .name = {at, i - at}, .value = {(uint32_t)(value.ptr - bytes.ptr), (uint32_t)value.len}};
     return 1;
 }
 
-static int read_length(struct http_head *h, struct span v, const char **ret_why) {
+bool http_length_read(struct span s, uint64_t *ret) {
     uint64_t n = 0;
-    for (size_t i = 0; i < v.len; i++) {
-        if (v.ptr[i] < '0' || v.ptr[i] > '9' || i >= 18) {
-            n = UINT64_MAX;
-            break;
-        }
-        n = n * 10 + (uint64_t)(v.ptr[i] - '0');
+    if (s.len == 0 || s.len > 18)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        n = n * 10 + (uint64_t)(s.ptr[i] - '0');
     }
-    if (v.len == 0 || n == UINT64_MAX) {
-        *ret_why = "Content-Length is not a number";
-        return -400;
-    }
-    h->length = n;
-    return 1;
+    *ret = n;
+    return true;
+}
+
+static int read_length(struct http_head *h, struct span v, const char **ret_why) {
+    *ret_why = "Content-Length is not a number";
+    return http_length_read(v, &h->length) ? 1 : -400;
 }
 
 static int read_connection(struct http_head *h, struct span v) {

@@ -93,6 +93,10 @@ struct span http_query_find(struct span query, struct span name);
 /* One member of a comma list, without blanks: false at the end. */
 bool http_list_next(struct span *list, struct span *ret);
 
+/* A Content-Length: 1 to 18 digits. */
+bool http_length_read(struct span s, uint64_t *ret) must_check;
+
+struct span http_trim(struct span s);              /* without blanks and tabs around it */
 bool http_same_text(struct span a, struct span b); /* ASCII, in any case */
 
 #endif

@@ -1,5 +1,7 @@
 #include "http/tls.h"
 
+#include "http/keep.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -135,6 +137,13 @@ ssize_t http_io_read(int fd, SSL *ssl, void *bytes, size_t len) {
     if (n >= 0)
         return n;
     return errno == EAGAIN || errno == EINTR ? HTTP_IO_READ : HTTP_IO_FAILED;
+}
+
+bool http_io_is_usable(int fd, int64_t used_us, int64_t now_us) {
+    char byte;
+    return fd >= 0 && now_us - used_us < HTTP_KEPT_IDLE_US &&
+           recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 ssize_t http_io_write(int fd, SSL *ssl, const void *bytes, size_t len) {

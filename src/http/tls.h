@@ -23,6 +23,10 @@ enum { HTTP_IO_END = 0, HTTP_IO_READ = -1, HTTP_IO_WRITE = -2, HTTP_IO_FAILED = 
 ssize_t http_io_read(int fd, SSL *ssl, void *bytes, size_t len);
 ssize_t http_io_write(int fd, SSL *ssl, const void *bytes, size_t len);
 
+/* A connection that was kept since `used_us`: not too long, and neither closed by the other end nor
+ * with what nobody asked for. */
+bool http_io_is_usable(int fd, int64_t used_us, int64_t now_us);
+
 /* The newest error of OpenSSL in this thread, in words. */
 const char *http_tls_error(char *text, size_t size);
 

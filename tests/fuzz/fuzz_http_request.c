@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "http/client.h"
 #include "http/guard.h"
+#include "http/reply.h"
 #include "http/request.h"
 #include "http/route.h"
 
@@ -79,6 +80,37 @@ static void read_body(const uint8_t *data, size_t size) {
     free(steps);
 }
 
+/* An answer as a client reads it, in steps of so many bytes. */
+static int read_answer(const uint8_t *data, size_t size, size_t step, struct http_reading *r,
+                       struct buf *in) {
+    const char *why = NULL;
+    int rc = 0;
+    *r = (struct http_reading){.max = 4096};
+    *in = (struct buf){.max = http_reading_bytes(r)};
+    for (size_t at = 0; rc == 0 && at < size; at += step) {
+        buf_add(in, data + at, size - at < step ? size - at : step);
+        rc = http_reading_go_on(r, in, at + step >= size, &why);
+    }
+    if ((rc == ERR_WIRE && !why) || (rc > 0 && r->reply.head_len + r->body_len > in->len))
+        abort();
+    return rc;
+}
+
+static void read_answers(const uint8_t *data, size_t size) {
+    struct http_reading a, b;
+    struct buf whole, steps;
+    int at_once = read_answer(data, size, size, &a, &whole);
+    int stepped = read_answer(data, size, 1, &b, &steps);
+    if (stepped != at_once)
+        abort();
+    if (stepped > 0 &&
+        (a.body_len != b.body_len ||
+         memcmp(whole.data + a.reply.head_len, steps.data + b.reply.head_len, a.body_len) != 0))
+        abort();
+    buf_release(&whole);
+    buf_release(&steps);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct http_head head, steps;
     struct http_reply reply;
@@ -99,6 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             read_body(data + head.len, size - head.len);
     }
     read_body(data, size);
+    read_answers(data, size);
     if (http_reply_read(span_make(data, size), &reply, &why) > 0 && reply.head_len > size)
         abort();
     return 0;

@@ -1,6 +1,7 @@
 /* The strict reader of requests: what it takes, and everything that two readers could read in two
  * ways. Each text is also fed byte by byte. */
 #include "http/client.h"
+#include "http/reply.h"
 #include "http/request.h"
 
 #include "base/mem.h"
