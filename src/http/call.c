@@ -217,10 +217,7 @@ void call_begin(struct call *c, const struct http_ask *ask, void *owner, int64_t
     c->until_us = now_us + ask->limit_us;
     c->reading = (struct http_reading){.max = ask->answer_max, .is_head = ask->is_head};
     c->rc = 0;
-    if (c->in.cap > HTTP_KEPT_ANSWER_MAX)
-        buf_release(&c->in);
-    c->in.len = 0;
-    c->in.full = false;
+    buf_clear(&c->in);
     c->in.max = http_reading_bytes(&c->reading);
     c->kept = http_io_is_usable(c->fd, c->used_us, now_us);
     if (c->kept)

@@ -14,8 +14,9 @@
 
 struct http_keeper {
     struct call calls[HTTP_KEPT_MAX];
-    size_t count; /* of them that were ever used */
-    size_t ended; /* of them that wait for http_keeper_next */
+    struct call *shown; /* what http_keeper_next gave last points into it; NULL: none */
+    size_t count;       /* of them that were ever used */
+    size_t ended;       /* of them that wait for http_keeper_next */
 };
 
 struct http_keeper *http_keeper_new(void) {
@@ -82,8 +83,16 @@ static int make_place(struct http_keeper *k, const char *text, struct call **ret
 
 /* ---- exchanges ---- */
 
+/* Nobody looks at the last answer any more: the memory of a large one is not kept. */
+static void put_away(struct http_keeper *k) {
+    if (k->shown && k->shown->in.cap > HTTP_KEPT_ANSWER_MAX)
+        buf_release(&k->shown->in);
+    k->shown = NULL;
+}
+
 int http_keeper_begin(struct http_keeper *k, const struct http_ask *ask, void *owner,
                       struct err *err) {
+    put_away(k);
     struct call *c = kept_to(k, ask->url);
     int rc = c ? 0 : make_place(k, ask->url, &c, err);
     if (rc < 0)
@@ -102,6 +111,7 @@ static struct http_answer answer_of(const struct call *c) {
 
 bool http_keeper_next(struct http_keeper *k, struct http_done *ret) {
     struct call *c = k->calls;
+    put_away(k);
     if (k->ended == 0)
         return false;
     while (c->step != CALL_ENDED)
@@ -116,6 +126,7 @@ bool http_keeper_next(struct http_keeper *k, struct http_done *ret) {
     if (c->rc == 0)
         ret->answer = answer_of(c);
     call_end(c);
+    k->shown = c;
     return true;
 }
 
@@ -150,6 +161,7 @@ static void go_on(struct http_keeper *k, const struct wait *w) {
 bool http_keeper_wait(struct http_keeper *k, int wake_fd, int64_t wait_us) {
     struct wait w = {.count = 0};
     int64_t now = clock_mono_us(), last = now + wait_us;
+    put_away(k);
     for (; k->ended == 0 && now < last; now = clock_mono_us()) {
         w.until_us = now + STEP_US < last ? now + STEP_US : last;
         w.count = 0;

@@ -17,7 +17,7 @@
 
 #define HTTP_KEPT_MAX 64                    /* connections; the one unused for longest ends */
 #define HTTP_KEPT_IDLE_US INT64_C(30000000) /* unused for so long: not used again */
-#define HTTP_KEPT_ANSWER_MAX (1024 * 1024)  /* memory that an idle connection may hold */
+#define HTTP_KEPT_ANSWER_MAX (64 * 1024)    /* memory that an idle connection holds */
 
 struct http_keeper;
 struct http_keeper *http_keeper_new(void);
@@ -56,7 +56,8 @@ struct http_done {
  */
 int http_keeper_begin(struct http_keeper *k, const struct http_ask *ask, void *owner,
                       struct err *err) must_check;
-/* One that has ended; false: there is none. What it points to stays until the next one begins. */
+/* One that has ended; false: there is none. What it points to stays until the keeper is called
+ * again. */
 bool http_keeper_next(struct http_keeper *k, struct http_done *ret) must_check;
 /* Goes on with all that is under way, until one has ended, `wake_fd` (-1: none) can be read, or
  * wait_us are over. True: it can be read. */

@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #define PARAMETERS_MEMORY (64 * (size_t)1024 * 1024)
+#define HELD_KEPT 65536 /* bytes of memory for the next body */
 #define REQUEST_MAX (FRAME_ASK_MAX + FRAME_HEADERS_MAX + 65536)
 
 /* ---- life ---- */
@@ -122,6 +123,12 @@ void held_init(struct held *h) {
 void held_release(struct held *h) {
     buf_release(&h->head);
     buf_release(&h->body);
+}
+
+void held_let_go(struct held *h) {
+    h->answer = (struct answer){0};
+    if (h->body.cap > HELD_KEPT)
+        buf_release(&h->body);
 }
 
 /* The head must be in `h` already; the body is anywhere else. */

@@ -45,6 +45,8 @@ struct held {
 };
 void held_init(struct held *h);
 void held_release(struct held *h);
+/* Lets the answer go, and the memory of a large one. */
+void held_let_go(struct held *h);
 /* A copy; `ret` is set up already. */
 enum parallel_reason held_operation(struct held *ret, const struct conf_operation *operation,
                                     const struct operation_answer *answer);

@@ -139,6 +139,9 @@ static void comparer_release(struct comparer *c) {
 static void leave(struct worker *w, struct place *at) {
     at->stage = FREE;
     at->sample = NULL;
+    held_let_go(&at->primary);
+    held_let_go(&at->other);
+    held_let_go(&at->again);
     w->free[w->free_count++] = at;
 }
 

@@ -6,6 +6,7 @@
 #include "http/keep.h"
 
 #include <arpa/inet.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -243,6 +244,31 @@ static void large_bodies_in_chunks(void **state) {
     }
 }
 
+static size_t memory_in_use(void) {
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+}
+
+static void memory_of_a_large_answer_is_not_kept(void **state) {
+    (void)state;
+    const int size = 1 << 20;
+    _cleanup_(buf_release) struct buf text = {.max = 2 << 20};
+    struct server s;
+    struct http_keeper *k = http_keeper_new();
+    buf_printf(&text, OK("%d\r\n\r\n%0*d"), size, size, 7);
+    server_start(&s, answers, buf_text(&text));
+    struct http_ask a = to(&s);
+    a.answer_max = (size_t)size;
+    size_t before = memory_in_use();
+    struct http_done done = ask(k, &a);
+    assert_int_equal(done.answer.body.len, size);
+    assert_int_equal(done.answer.body.ptr[size - 1], '7');
+    assert_false(http_keeper_next(k, &done));
+    assert_in_range(memory_in_use(), 0, before + 300000);
+    http_keeper_free(k);
+    server_end(&s);
+}
+
 /* What nobody asked for stands on the connection: the next answer is not that. */
 static void what_comes_too_much_is_no_answer(void **state) {
     (void)state;
@@ -387,6 +413,7 @@ int main(void) {
         cmocka_unit_test(many_at_one_time),
         cmocka_unit_test(a_connection_is_used_again),
         cmocka_unit_test(large_bodies_in_chunks),
+        cmocka_unit_test(memory_of_a_large_answer_is_not_kept),
         cmocka_unit_test(one_that_has_ended_is_replaced),
         cmocka_unit_test(what_comes_too_much_is_no_answer),
         cmocka_unit_test(answers_that_are_none),
