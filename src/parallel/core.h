@@ -20,7 +20,7 @@ struct parallel {
     struct parallel_config config;
     struct secret secret;
     struct subjects subjects;
-    struct mapping *mapping; /* NULL: not known yet; the writer's thread makes it */
+    struct mapping *mapping; /* in a thread of its own: mapping.h */
     struct queue *samples;
     struct listener *listener; /* NULL: no gateway */
     struct settling *settling;

@@ -12,8 +12,10 @@
  * Everything is bounded: what the workers cannot take is dropped and counted, what the other side
  * may be asked has a budget and a breaker (budget.h). Nobody who was answered ever waits for this.
  *
- * Threads: one listener, two to four workers, each with many samples under way,
- * PARALLEL_SETTLERS settlers, one writer. A struct parallel may be used by any thread.
+ * Threads: with a gateway one listener; with routes two to four workers, each with many samples
+ * under way; PARALLEL_SETTLERS settlers, one writer, one that reads the mapping until it is known,
+ * and where divergences are copied into the target, one for that. Calls of operations are compared
+ * in the threads which operations have for samples. A struct parallel may be used by any thread.
  */
 #ifndef BANYAN_PARALLEL_PARALLEL_H
 #define BANYAN_PARALLEL_PARALLEL_H
