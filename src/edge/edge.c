@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define TICK_US INT64_C(200000)
 #define WATCHDOG_EVERY_US INT64_C(5000000)

@@ -73,10 +73,9 @@ static struct published settings_of(struct edge *e) {
 }
 
 /* What was kept from before: in use by nginx already, where that runs. */
-static void take_kept(struct edge *e, const struct published *p) {
+static void take_kept(const struct published *p) {
     _cleanup_(buf_release) struct buf bytes = {.max = BLOB_MAX};
     struct err err = {0};
-    (void)e;
     if (access(p->path, F_OK) < 0)
         return;
     if (file_read(p->path, &bytes, &err) < 0 || p->check(buf_span(&bytes), &err) < 0)
@@ -230,8 +229,8 @@ int follow_start(struct edge *e, struct err *err) {
     pthread_mutex_init(&f->lock, NULL);
     exchange_routes(e->conf, f->ask.routes);
     struct published flags = flags_of(e), settings = settings_of(e);
-    take_kept(e, &settings);
-    take_kept(e, &flags);
+    take_kept(&settings);
+    take_kept(&flags);
     int rc = watermark_publish(gateway_applied(e->gateway), &f->applied, err);
     for (size_t i = 0; rc == 0 && i < e->conf->module_count; i++)
         (void)watermark_add(f->applied, e->conf->modules[i].name.text); /* NULL: too many */

@@ -35,16 +35,16 @@ static void write_answer(struct http_connection *c, const struct http_exchange *
     struct http_loop *loop = c->loop;
     fresh_date(loop);
     c->close = c->close || c->head.close || loop->stopping || x->response.stream;
-    const struct http_answer answer = {.response = &x->response,
-                                       .cors_origin = c->asker.cors_origin,
-                                       .date = loop->date,
-                                       .date_len = loop->date_len,
-                                       .close = c->close,
-                                       .head_only = c->head.method == HTTP_HEAD,
-                                       .allowed = allowed};
+    const struct http_outgoing outgoing = {.response = &x->response,
+                                           .cors_origin = c->asker.cors_origin,
+                                           .date = loop->date,
+                                           .date_len = loop->date_len,
+                                           .close = c->close,
+                                           .head_only = c->head.method == HTTP_HEAD,
+                                           .allowed = allowed};
     if (c->sent == c->out.len)
         c->write_us = c->now_us + HTTP_WRITE_US;
-    http_answer_write(&answer, &c->out);
+    http_answer_write(&outgoing, &c->out);
     if (!buf_ok(&c->out))
         c->state = STATE_DEAD;
     count_answer(c, x->route, x->response.status);

@@ -280,7 +280,7 @@ static void add_allow(struct buf *out, const char *name, unsigned allowed) {
     buf_add_text(out, "\r\n");
 }
 
-static void add_cors(const struct http_answer *a, struct buf *out) {
+static void add_cors(const struct http_outgoing *a, struct buf *out) {
     buf_add_text(out, "Access-Control-Allow-Origin: ");
     buf_add_span(out, a->cors_origin);
     buf_add_text(out, "\r\nVary: Origin\r\n"
@@ -309,7 +309,7 @@ static void add_status(struct buf *out, int status) {
         buf_printf(out, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
 }
 
-void http_answer_write(const struct http_answer *a, struct buf *out) {
+void http_answer_write(const struct http_outgoing *a, struct buf *out) {
     const struct http_response *r = a->response;
     struct span body = r->fixed.ptr ? r->fixed : buf_span(&r->body);
     struct span headers = buf_span(&r->headers);

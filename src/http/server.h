@@ -105,16 +105,15 @@ void http_loop_wake(struct http_loop *loop); /* any thread */
 /* A worker gives an exchange back. Any thread. */
 void http_loop_return(struct http_loop *loop, struct http_exchange *x);
 
-/* response.c: the head of an answer, appended to `out`. */
-struct http_answer {
+/* response.c: an answer, head and body, appended to `out`. */
+struct http_outgoing {
     const struct http_response *response;
-    const struct http_request *request; /* NULL: there was none that could be read */
     struct span cors_origin;
     const char *date;
     size_t date_len;
     bool close, head_only;
     unsigned allowed; /* for Allow; 0: none */
 };
-void http_answer_write(const struct http_answer *a, struct buf *out);
+void http_answer_write(const struct http_outgoing *a, struct buf *out);
 
 #endif

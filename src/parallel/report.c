@@ -79,7 +79,6 @@ static void add_calls(struct report_entry *e, const struct state_rollup *row) {
     e->counts.real += row->real;
     e->lag += row->lag;
     e->unsettled += row->unsettled;
-    e->explained += row->explained;
 }
 
 static void add_shadow(struct report_entry *e, const struct state_rollup *row) {
@@ -155,7 +154,6 @@ static void add_entry(struct report_entry *sum, const struct report_entry *e) {
     sum->counts.noise_hits += e->counts.noise_hits;
     sum->lag += e->lag;
     sum->unsettled += e->unsettled;
-    sum->explained += e->explained;
     sum->not_compared += e->not_compared;
     for (int i = 0; i < COMPARE_RULE_COUNT; i++)
         sum->by_rule[i] += e->by_rule[i];
@@ -195,6 +193,11 @@ static void sum_up(struct report *r, const struct conf *conf) {
     conclude(&r->all, strictest);
 }
 
+static void entry_release(struct report_entry *e) {
+    free(e->sides[0].took_us);
+    free(e->sides[1].took_us);
+}
+
 static bool is_configured(const struct conf *conf, const char *module) {
     return conf_module(conf, module) != NULL;
 }
@@ -207,8 +210,7 @@ static void forget_others(struct report *r, const struct conf *conf) {
             r->entries[n++] = r->entries[i];
             continue;
         }
-        free(r->entries[i].sides[0].took_us);
-        free(r->entries[i].sides[1].took_us);
+        entry_release(&r->entries[i]);
     }
     r->count = n;
 }
@@ -238,11 +240,6 @@ int report_make(const struct conf *conf, struct state *state, int64_t minutes, i
     forget_others(ret, conf);
     sum_up(ret, conf);
     return 0;
-}
-
-static void entry_release(struct report_entry *e) {
-    free(e->sides[0].took_us);
-    free(e->sides[1].took_us);
 }
 
 void report_release(struct report *r) {

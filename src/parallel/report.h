@@ -39,7 +39,7 @@ struct report_entry {
     struct report_side sides[2];
     int64_t rescued;
     struct verdict_counts counts;
-    int64_t lag, unsettled, explained, not_compared;
+    int64_t lag, unsettled, not_compared;
     int64_t by_rule[COMPARE_RULE_COUNT], by_reason[PARALLEL_REASON_COUNT];
     enum report_coverage coverage;
     struct verdict verdict;
