@@ -2,7 +2,6 @@
  * What operations tell of their calls: which are sampled, what a client waited for, and both sides'
  * answers, which are compared in the thread that they have for samples.
  */
-#include "base/clock.h"
 #include "base/mem.h"
 #include "parallel/core.h"
 
@@ -87,13 +86,10 @@ static void compared(void *context, struct operation_call *call) {
     struct subject *s = subjects_operation(&p->subjects, call->operation);
     if (!s)
         return;
-    enum route_side other = call->answered == ROUTE_SQL ? ROUTE_MONGODB : ROUTE_SQL;
+    enum route_side other = other_side(call->answered);
     const struct operation_answer *a = &call->answers[other];
-    if (!call->rescued && a->outcome != OPERATION_NOT_ASKED) {
-        tally_add(&s->tally, TALLY_SHADOW_CALLS + (int)other, 1);
-        tally_add(&s->tally, TALLY_SHADOW_ERRORS + (int)other, operation_is_failure(a->outcome));
-        obs_histogram_add(&s->tally.shadow_us[other], a->took_us);
-    }
+    if (!call->rescued && a->outcome != OPERATION_NOT_ASKED)
+        tally_shadow(&s->tally, other, operation_is_failure(a->outcome), a->took_us);
     work_on_operation(p, sample_of_operation(s, call, take_weight(p->weights, call->id)));
 }
 

@@ -131,6 +131,13 @@ void held_let_go(struct held *h) {
         buf_release(&h->body);
 }
 
+static void add_header(struct buf *out, struct span name, struct span value) {
+    buf_add_span(out, name);
+    buf_add_text(out, ": ");
+    buf_add_span(out, value);
+    buf_add_text(out, "\r\n");
+}
+
 /* The head must be in `h` already; the body is anywhere else. */
 static enum parallel_reason hold(struct held *h, struct answer *a, bool is_head) {
     a->head = buf_span(&h->head);
@@ -186,12 +193,8 @@ enum parallel_reason sample_primary(const struct sample *s, struct held *ret) {
     struct answer a = {.status = c->status, .body = c->body, .cut = c->truncated};
     buf_clear(&ret->head);
     buf_add_text(&ret->head, "HTTP/1.1\r\n"); /* the status stands in the answer */
-    for (size_t i = 0; i < c->answered.count; i++) {
-        buf_add_span(&ret->head, c->answered.list[i].name);
-        buf_add_text(&ret->head, ": ");
-        buf_add_span(&ret->head, c->answered.list[i].value);
-        buf_add_text(&ret->head, "\r\n");
-    }
+    for (size_t i = 0; i < c->answered.count; i++)
+        add_header(&ret->head, c->answered.list[i].name, c->answered.list[i].value);
     buf_add_text(&ret->head, "\r\n");
     return buf_ok(&ret->head) ? hold(ret, &a, is_head(s)) : NOT_COMPARED_TOO_LARGE;
 }
@@ -225,13 +228,6 @@ static bool is_left_out(struct span name) {
     return false;
 }
 
-static void add_header(struct buf *out, const char *name, struct span value) {
-    buf_add_text(out, name);
-    buf_add_text(out, ": ");
-    buf_add_span(out, value);
-    buf_add_text(out, "\r\n");
-}
-
 static struct span asked(const struct frame_sample *c, const char *name) {
     struct span wanted = span_of(name);
     for (size_t i = 0; i < c->asked.count; i++)
@@ -248,15 +244,10 @@ static void write_request(const struct sample *s, const char *url, struct buf *o
     buf_add_char(out, ' ');
     buf_add_span(out, c->uri);
     buf_add_text(out, " HTTP/1.1\r\n");
-    add_header(out, "Host", host.len ? host : span_of(url + strlen("http://")));
-    for (size_t i = 0; i < c->asked.count; i++) {
-        if (is_left_out(c->asked.list[i].name))
-            continue;
-        buf_add_span(out, c->asked.list[i].name);
-        buf_add_text(out, ": ");
-        buf_add_span(out, c->asked.list[i].value);
-        buf_add_text(out, "\r\n");
-    }
+    add_header(out, SPAN_LIT("Host"), host.len ? host : span_of(url + strlen("http://")));
+    for (size_t i = 0; i < c->asked.count; i++)
+        if (!is_left_out(c->asked.list[i].name))
+            add_header(out, c->asked.list[i].name, c->asked.list[i].value);
     buf_add_text(out, "X-Forwarded-For: ");
     if (forwarded.len) {
         buf_add_span(out, forwarded);
@@ -265,7 +256,7 @@ static void write_request(const struct sample *s, const char *url, struct buf *o
     buf_add_span(out, c->remote);
     buf_add_text(out,
                  c->tls ? "\r\nX-Forwarded-Proto: https\r\n" : "\r\nX-Forwarded-Proto: http\r\n");
-    add_header(out, "X-Request-Id", c->request_id);
+    add_header(out, SPAN_LIT("X-Request-Id"), c->request_id);
     buf_add_text(out, "X-Banyan-Shadow: 1\r\n");
     if (c->asked_body.len)
         buf_printf(out, "Content-Length: %zu\r\n", c->asked_body.len);
@@ -279,12 +270,6 @@ static enum parallel_reason reason_of(int rc, bool late) {
     if (rc == ERR_LIMIT)
         return NOT_COMPARED_TOO_LARGE;
     return late ? NOT_COMPARED_TIMEOUT : NOT_COMPARED_UNREACHABLE;
-}
-
-static void count_call(struct subject *subject, enum route_side side, bool failed, int64_t took) {
-    tally_add(&subject->tally, TALLY_SHADOW_CALLS + (int)side, 1);
-    tally_add(&subject->tally, TALLY_SHADOW_ERRORS + (int)side, failed);
-    obs_histogram_add(&subject->tally.shadow_us[side], took);
 }
 
 enum parallel_reason sample_begin(const struct sample *s, enum route_side side,
@@ -314,7 +299,7 @@ enum parallel_reason sample_end(const struct sample *s, enum route_side side,
     bool ours = done->rc == ERR_STOPPED || done->rc == ERR_LIMIT; /* not a failure of that side */
     bool failed = !ours && (done->rc < 0 || got->status >= 500);
     if (done->rc != ERR_STOPPED)
-        count_call(s->subject, side, failed, done->took_us);
+        tally_shadow(&s->subject->tally, side, failed, done->took_us);
     subject_end(s->subject, side, asker->what, failed, done->began_us + done->took_us);
     if (done->rc < 0)
         return reason_of(done->rc, done->late);
@@ -345,7 +330,7 @@ static enum parallel_reason ask_operation(const struct sample *s, enum route_sid
     if (!*asker->operations || atomic_load(asker->stop))
         return NOT_COMPARED_UNREACHABLE;
     operations_ask(*asker->operations, s->operation, side, &answer);
-    count_call(s->subject, side, operation_is_failure(answer.outcome), answer.took_us);
+    tally_shadow(&s->subject->tally, side, operation_is_failure(answer.outcome), answer.took_us);
     enum parallel_reason reason = held_operation(ret, s->subject->operation, &answer);
     operation_answer_release(&answer);
     return reason;
@@ -425,10 +410,7 @@ static void add_command(const struct sample *s, const struct conf_side *side, st
     const struct frame_sample *c = &s->call;
     const char *mark = memchr(c->uri.ptr, '?', c->uri.len);
     size_t path = mark ? (size_t)(mark - c->uri.ptr) : c->uri.len;
-    buf_add_text(out, "curl ");
-    if (!span_is(c->method, "GET"))
-        buf_printf(out, "-X %.*s ", SPAN_ARG(c->method));
-    buf_printf(out, "'%s", side->url.text);
+    buf_printf(out, "curl '%s", side->url.text); /* a GET: others are never asked again */
     add_quoted(out, span_make(c->uri.ptr, path));
     if (mark)
         add_query_names(out, span_make(mark + 1, c->uri.len - path - 1));

@@ -60,6 +60,10 @@ struct subject *subjects_operation(const struct subjects *s,
 /* Rules by the mapping, once. ERR_CONF names the route. */
 int subjects_compile(struct subjects *s, const struct plan *plan, struct err *err) must_check;
 
+static inline enum route_side other_side(enum route_side side) {
+    return side == ROUTE_SQL ? ROUTE_MONGODB : ROUTE_SQL;
+}
+
 /* Whether a call may be made to that side now, and its end (budget.h). */
 enum parallel_reason subject_begin(struct subject *s, enum route_side side, enum budget_for what,
                                    int64_t now_us);

@@ -47,6 +47,12 @@ void tally_sample_gateway(const struct tally *t, struct obs_page *page, const ch
     obs_sample(page, METRIC_OWN_WRITES_EXPIRED, tally_get(t, TALLY_PINS_ENDED), module, route);
 }
 
+void tally_shadow(struct tally *t, enum route_side side, bool failed, int64_t took_us) {
+    tally_add(t, TALLY_SHADOW_CALLS + (int)side, 1);
+    tally_add(t, TALLY_SHADOW_ERRORS + (int)side, failed);
+    obs_histogram_add(&t->shadow_us[side], took_us);
+}
+
 void tally_compared(struct tally *t, uint64_t weight) {
     uint64_t whole = (weight + SAMPLING_ONE / 2) / SAMPLING_ONE;
     tally_add(t, TALLY_COMPARED, 1);

@@ -72,6 +72,9 @@ void tally_sample_gateway(const struct tally *t, struct obs_page *page, const ch
 /* The name of a route in the state: its prefix, cut where it is too long. `ret`: STATE_NAME_MAX. */
 void tally_name(const char *prefix, char *ret);
 
+/* A call of the parallel run. */
+void tally_shadow(struct tally *t, enum route_side side, bool failed, int64_t took_us);
+
 /* Of a comparison: weight in millionths. */
 void tally_compared(struct tally *t, uint64_t weight);
 void tally_real(struct tally *t, uint64_t weight);

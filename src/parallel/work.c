@@ -60,10 +60,6 @@ struct workers {
     size_t count, started;
 };
 
-static enum route_side other_side(enum route_side side) {
-    return side == ROUTE_SQL ? ROUTE_MONGODB : ROUTE_SQL;
-}
-
 static void not_compared(struct subject *s, enum parallel_reason reason) {
     tally_add(&s->tally, TALLY_NOT_COMPARED + (int)reason, 1);
 }
