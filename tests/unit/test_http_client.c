@@ -21,6 +21,7 @@
 static struct sockaddr_in addresses[ADDRESSES];
 static struct addrinfo found[ADDRESSES];
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): the system's are reserved */
 int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
                 struct addrinfo **ret) {
     (void)host, (void)port, (void)hints;
@@ -33,6 +34,7 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
     return 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 void freeaddrinfo(struct addrinfo *list) {
     (void)list;
 }
