@@ -15,3 +15,8 @@ int64_t clock_mono_us(void) {
 int64_t clock_wall_us(void) {
     return read_clock(CLOCK_REALTIME);
 }
+
+void clock_sleep(int64_t us) {
+    const struct timespec t = {.tv_nsec = us * 1000};
+    (void)nanosleep(&t, NULL);
+}

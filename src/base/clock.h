@@ -10,4 +10,7 @@ int64_t clock_mono_us(void);
 /* Microseconds since 1970-01-01 UTC. Any thread. */
 int64_t clock_wall_us(void);
 
+/* Less than a second; signals may end it early. Any thread. */
+void clock_sleep(int64_t us);
+
 #endif

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 
 #define THREADS_MAX 64 /* of a side */
+#define NAP_US 500
+#define NAPS_IDLE 100 /* without a call, until it sleeps */
+#define WAIT_US 1000000
 
 struct module_budget {
     pthread_mutex_t lock;
@@ -27,6 +30,10 @@ struct side_threads {
 
 struct sampler {
     struct operations *ops;
+    struct queue *later; /* struct call, with a reference each: see pace_main */
+    pthread_mutex_t lock;
+    pthread_t pacer;
+    bool paced; /* it has been started */
     struct side_threads sides[OPERATION_SIDES];
     struct module_budget *budgets; /* by module */
 };
@@ -103,25 +110,28 @@ static void ask(struct sampler *s, struct call *call) {
                       clock_mono_us());
 }
 
+static void do_part(struct sampler *s, struct call *call) {
+    if (atomic_load(&call->parts) > 0) { /* else both have ended */
+        ask(s, call);
+        if (atomic_fetch_sub(&call->parts, 1) > 1)
+            return; /* the caller's part brings it back */
+    }
+    hand_over(s, call);
+}
+
 static void *side_main(void *argument) {
     struct side_threads *t = argument;
     void *item;
     thread_make_way(); /* for who answers */
     for (;;) {
         atomic_fetch_add(&t->idle, 1);
-        enum queue_result result = queue_pop(t->queue, &item, 1000000);
+        enum queue_result result = queue_pop(t->queue, &item, WAIT_US);
         atomic_fetch_sub(&t->idle, 1);
         if (result == QUEUE_CLOSED)
             return NULL;
         if (result != QUEUE_OK)
             continue;
-        struct call *call = item;
-        if (atomic_load(&call->parts) > 0) { /* else both have ended */
-            ask(t->sampler, call);
-            if (atomic_fetch_sub(&call->parts, 1) > 1)
-                continue; /* the caller's part brings it back */
-        }
-        hand_over(t->sampler, call);
+        do_part(t->sampler, item);
     }
 }
 
@@ -136,14 +146,53 @@ static bool have_thread(struct side_threads *t) {
     return any;
 }
 
-const char *sampler_start(struct sampler *s, struct call *call) {
+static void pass_on(struct sampler *s, struct call *call) {
     struct side_threads *t = &s->sides[call->sampled_side];
+    /* There is room for all that budgets let through. */
+    if (!have_thread(t) || queue_push(t->queue, call, 1, 0) != QUEUE_OK)
+        do_part(s, call);
+}
+
+/* Between who answers and the threads of the sides: takes what has come twice in a millisecond.
+ * While it naps nobody waits in its queue, so who answers wakes nobody, and what is done for the
+ * sample does not begin just when the answer is on its way. */
+static void *pace_main(void *argument) {
+    struct sampler *s = argument;
+    int naps = 0;
+    thread_make_way();
+    for (;;) {
+        void *item;
+        switch (queue_pop(s->later, &item, naps < NAPS_IDLE ? 0 : WAIT_US)) {
+        case QUEUE_OK:
+            naps = 0;
+            pass_on(s, item);
+            break;
+        case QUEUE_TIMEOUT:
+            if (naps < NAPS_IDLE)
+                clock_sleep(NAP_US);
+            naps += naps < NAPS_IDLE;
+            break;
+        case QUEUE_CLOSED:
+            return NULL;
+        }
+    }
+}
+
+static bool have_pacer(struct sampler *s) {
+    pthread_mutex_lock(&s->lock);
+    s->paced = s->paced || thread_start(&s->pacer, pace_main, s);
+    bool paced = s->paced;
+    pthread_mutex_unlock(&s->lock);
+    return paced;
+}
+
+const char *sampler_start(struct sampler *s, struct call *call) {
     const char *why = budget_take(s, call->compiled);
     if (why)
         return why;
     (void)operation_call_ref(&call->public);
     atomic_store(&call->parts, 2);
-    if (have_thread(t) && queue_push(t->queue, call, 1, 0) == QUEUE_OK)
+    if (have_pacer(s) && queue_push(s->later, call, 1, 0) == QUEUE_OK)
         return NULL;
     atomic_store(&call->parts, 0);
     budget_put(s, call->compiled);
@@ -152,11 +201,9 @@ const char *sampler_start(struct sampler *s, struct call *call) {
 }
 
 void sampler_caller_ended(struct sampler *s, struct call *call) {
-    struct side_threads *t = &s->sides[call->sampled_side];
     if (atomic_fetch_sub(&call->parts, 1) > 1)
         return;
-    /* There is room for all that budgets let through. */
-    if (queue_push(t->queue, call, 1, 0) != QUEUE_OK)
+    if (queue_push(s->later, call, 1, 0) != QUEUE_OK)
         hand_over(s, call);
 }
 
@@ -172,6 +219,8 @@ struct sampler *sampler_new(struct operations *ops) {
         s->budgets[i].filled_us = clock_mono_us();
         room += (size_t)conf->modules[i].budget.concurrent;
     }
+    s->later = queue_new(room, room);
+    pthread_mutex_init(&s->lock, NULL);
     for (int side = 0; side < OPERATION_SIDES; side++) {
         struct side_threads *t = &s->sides[side];
         t->sampler = s;
@@ -185,6 +234,11 @@ struct sampler *sampler_new(struct operations *ops) {
 void sampler_free(struct sampler *s) {
     if (!s)
         return;
+    queue_close(s->later);
+    if (s->paced)
+        pthread_join(s->pacer, NULL);
+    queue_free(s->later);
+    pthread_mutex_destroy(&s->lock);
     for (int side = 0; side < OPERATION_SIDES; side++) {
         struct side_threads *t = &s->sides[side];
         queue_close(t->queue);

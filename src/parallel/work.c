@@ -13,7 +13,6 @@
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PLACES HTTP_KEPT_MAX
@@ -267,18 +266,12 @@ static void try_those_that_wait(struct worker *w) {
             ask_or_wait(w, at, now);
 }
 
-/* When an answer has come, the kernel remembers (keep.h). */
-static void nap(void) {
-    const struct timespec t = {.tv_nsec = NAP_US * 1000};
-    (void)nanosleep(&t, NULL);
-}
-
 static void wait_for_more(struct worker *w) {
     struct parallel *p = w->comparer.p;
     uint64_t ignored;
     atomic_store(&w->waits, has_room(w));
     if (PLACES - w->free_count > w->waiting)
-        nap();
+        clock_sleep(NAP_US); /* when an answer has come, the kernel remembers (keep.h) */
     /* Whoever has pushed something sees that this one waits, or is seen here. */
     bool more = has_room(w) && queue_length(p->samples);
     if (!more && !atomic_load(&p->stop) &&
