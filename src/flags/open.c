@@ -7,9 +7,12 @@
 /*
  * Bytes that anybody may have written: everything that evaluation follows or indexes with is
  * checked here once, so that evaluation never asks. Only reads; work is proportional to the
- * structs that the lists name, and lists lie in the blob, so it is bounded by its length times the
- * number of lists (which overlap only in forged blobs: `work` ends those).
+ * structs that the lists name. Equal lists are there once and named by many (compiler_emit), so
+ * that is more than the blob is long; in forged blobs, whose lists overlap at will, it would be
+ * without bound: `work` ends those.
  */
+#define WORK_SHARED ((size_t)64 << 20) /* FLAGS_MAX flags that share a list as long as can be */
+
 struct check {
     const unsigned char *bytes;
     size_t len;
@@ -246,9 +249,9 @@ int flags_open(const void *bytes, size_t len, struct flags_set *ret_set, struct 
     const char *wrong = check_header(bytes, len);
     if (wrong)
         return err_set(err, ERR_STATE, "cannot use the compiled flags: %s", wrong);
-    /* Every struct has 8 bytes or more, and an honest blob names each once. Arguments are counted
-     * where they are named and where they stand. */
-    struct check c = {.bytes = bytes, .len = len, .head = bytes, .work = len / 4};
+    /* Every struct has 8 bytes or more, and arguments are counted where they are named and where
+     * they stand: so much for what nobody shares. */
+    struct check c = {.bytes = bytes, .len = len, .head = bytes, .work = len / 4 + WORK_SHARED};
     check_text(&c, c.head->metadata, FLAGS_TEXT_MAX);
     check_zones(&c);
     const struct blob_flag *flags = check_list(&c, c.head->flags, sizeof *flags, FLAGS_MAX);

@@ -1,5 +1,7 @@
 /* Compiling flags: errors that name the flag, limits, equal bytes; requirements, splits, rules;
  * and blobs that are not what they should be. */
+#include "flags_node.h"
+
 #include "flags/blob.h"
 #include "flags/bucket.h"
 #include "flags/compile.h"
@@ -550,6 +552,63 @@ static void what_is_the_same_is_there_once(void **state) {
     buf_release(&whole.blob);
 }
 
+/* Each flag names the one list again, and each is checked: that is no forged blob. */
+static void many_flags_share_a_list(void **state) {
+    (void)state;
+    enum { FLAGS = 5000, CODES = 500 };
+    static struct flags_flag flags[FLAGS];
+    static char names[FLAGS][16], codes[CODES][8];
+    static struct flags_value values[CODES];
+    for (int i = 0; i < CODES; i++) {
+        int n = snprintf(codes[i], sizeof codes[i], "c%03d", i);
+        values[i] =
+            (struct flags_value){.type = FLAGS_STRING, .text = span_make(codes[i], (size_t)n)};
+    }
+    const struct flags_condition in = {
+        .attribute = S("country"), .op = FLAGS_IN, .values = values, .value_count = CODES};
+    make_many(flags, names, FLAGS, false);
+    for (int i = 0; i < FLAGS; i++) {
+        flags[i].conditions = &in;
+        flags[i].condition_count = 1;
+    }
+    struct fixture x;
+    must_compile(&(struct flags_model){.flags = flags, .flag_count = FLAGS}, &x);
+    assert_in_range(x.blob.len / sizeof(struct blob_text), 1, (size_t)FLAGS * CODES / 8);
+    const struct flags_attribute there = {.name = S("country"),
+                                          .value = {.type = FLAGS_STRING, .text = S("c499")}};
+    const struct flags_context context = {
+        .user = S("u"), .user_attributes = &there, .user_attribute_count = 1};
+    assert_true(evaluate(&x.set, names[FLAGS - 1], &context).on);
+    buf_release(&x.blob);
+}
+
+/* The same for targeting: segments that many flags name. */
+static void many_flags_share_a_targeting(void **state) {
+    (void)state;
+    enum { FLAGS = 5000 };
+    static struct flags_flag flags[FLAGS];
+    static char names[FLAGS][16];
+    static const char segment[] =
+        "{\"in\":[{\"var\":\"n\"},[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,"
+        "25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50]]}";
+    struct arena arena;
+    arena_init(&arena, SIZE_MAX);
+    const struct flags_node *when = node_parse(span_of(segment), &arena);
+    assert_non_null(when);
+    const struct flags_rule rule = {.when = when, .rollout = FLAGS_ROLLOUT_ALL};
+    make_many(flags, names, FLAGS, false);
+    for (int i = 0; i < FLAGS; i++) {
+        flags[i].rules = &rule;
+        flags[i].rule_count = 1;
+        flags[i].rules_only = true;
+    }
+    struct fixture x;
+    must_compile(&(struct flags_model){.flags = flags, .flag_count = FLAGS}, &x);
+    assert_in_range(x.blob.len / sizeof(struct blob_node), 1, (size_t)FLAGS * 50 / 4);
+    buf_release(&x.blob);
+    arena_release(&arena);
+}
+
 static void a_hundred_thousand_users_are_listed(void **state) {
     (void)state;
     enum { USERS = 100000 };
@@ -665,6 +724,8 @@ int main(void) {
         cmocka_unit_test(flagd_flags_may_carry_no_value),
         cmocka_unit_test(equal_models_give_equal_bytes),
         cmocka_unit_test(what_is_the_same_is_there_once),
+        cmocka_unit_test(many_flags_share_a_list),
+        cmocka_unit_test(many_flags_share_a_targeting),
         cmocka_unit_test(a_hundred_thousand_users_are_listed),
         cmocka_unit_test(a_blob_has_a_limit),
         cmocka_unit_test(damaged_blobs_are_not_opened),
