@@ -71,18 +71,23 @@ static ngx_int_t answer(ngx_http_request_t *r, ngx_uint_t status, const char *js
 
 /* ---- the decision ---- */
 
-static bool flag_is_on(ngx_http_request_t *r, banyan_request_t *b, const struct flags_set *set) {
-    const banyan_route_t *route = b->route;
-    struct flags_attribute of_user[BANYAN_ATTRIBUTES_MAX], of_tenant[BANYAN_ATTRIBUTES_MAX];
+static bool flag_is_on(const banyan_route_t *route, const struct flags_set *set,
+                       struct flags_context *asker) {
     struct flags_result result;
     const ngx_time_t *now = ngx_timeofday(); /* of this turn of the event loop */
-    struct flags_context context = {.now_us =
-                                        (int64_t)now->sec * 1000000 + (int64_t)now->msec * 1000};
-    banyan_asker_fill(r, route, of_user, of_tenant, &context);
-    b->user = context.user;
-    b->user_known = 1;
-    flags_evaluate(set, flags_find(set, banyan_span(route->flag)), &context, &result);
+    asker->now_us = (int64_t)now->sec * 1000000 + (int64_t)now->msec * 1000;
+    flags_evaluate(set, flags_find(set, banyan_span(route->flag)), asker, &result);
     return result.on;
+}
+
+static bool flag_is_on_for(ngx_http_request_t *r, banyan_request_t *b,
+                           const struct flags_set *set) {
+    struct flags_attribute of_user[BANYAN_ATTRIBUTES_MAX], of_tenant[BANYAN_ATTRIBUTES_MAX];
+    struct flags_context asker = {0};
+    banyan_asker_fill(r, b->route, of_user, of_tenant, &asker);
+    b->user = asker.user;
+    b->user_known = 1;
+    return flag_is_on(b->route, set, &asker);
 }
 
 static bool is_read(ngx_http_request_t *r, const banyan_route_t *route) {
@@ -109,12 +114,16 @@ static bool wants_mongodb(ngx_http_request_t *r, banyan_request_t *b,
                           const struct route_module *m) {
     const struct flags_set *flags = banyan_published_flags();
     return m->reads == READS_MONGODB ||
-           (m->reads == READS_FLAG && flags && flag_is_on(r, b, flags));
+           (m->reads == READS_FLAG && flags && flag_is_on_for(r, b, flags));
 }
 
-bool banyan_wants_mongodb(ngx_http_request_t *r, banyan_request_t *b) {
-    const struct route_module *m = module_of(b->route);
-    return !m || wants_mongodb(r, b, m); /* never published: as it was */
+bool banyan_wants_mongodb(const banyan_route_t *route, struct flags_context *asker) {
+    const struct route_module *m = module_of(route);
+    const struct flags_set *flags = banyan_published_flags();
+    if (!m)
+        return true; /* never published: as it was */
+    return m->reads == READS_MONGODB ||
+           (m->reads == READS_FLAG && flags && flag_is_on(route, flags, asker));
 }
 
 /* What may keep a read from MongoDB although it is wanted there. */

@@ -148,3 +148,42 @@ void banyan_asker_fill(ngx_http_request_t *r, const banyan_route_t *route,
     context->user_attribute_count = attributes_of(r, route->attributes[0], of_user, &cache);
     context->tenant_attribute_count = attributes_of(r, route->attributes[1], of_tenant, &cache);
 }
+
+/* ---- for longer than a turn of the event loop ---- */
+
+static ngx_int_t keep_text(ngx_pool_t *pool, struct span *text) {
+    if (text->len == 0)
+        return NGX_OK;
+    u_char *copy = ngx_pnalloc(pool, text->len);
+    if (!copy)
+        return NGX_ERROR;
+    ngx_memcpy(copy, text->ptr, text->len);
+    *text = span_make(copy, text->len);
+    return NGX_OK;
+}
+
+/* Names are the configuration's. */
+static struct flags_attribute *keep_attributes(ngx_pool_t *pool, const struct flags_attribute *from,
+                                               size_t count) {
+    struct flags_attribute *to = ngx_palloc(pool, count * sizeof *to);
+    for (size_t i = 0; to && i < count; i++) {
+        to[i] = from[i];
+        if (keep_text(pool, &to[i].value.text) != NGX_OK)
+            return NULL;
+    }
+    return to;
+}
+
+ngx_int_t banyan_asker_keep(ngx_http_request_t *r, const banyan_route_t *route,
+                            struct flags_context *ret) {
+    struct flags_attribute of_user[BANYAN_ATTRIBUTES_MAX], of_tenant[BANYAN_ATTRIBUTES_MAX];
+    *ret = (struct flags_context){0};
+    banyan_asker_fill(r, route, of_user, of_tenant, ret);
+    ret->user_attributes = keep_attributes(r->pool, of_user, ret->user_attribute_count);
+    ret->tenant_attributes = keep_attributes(r->pool, of_tenant, ret->tenant_attribute_count);
+    return ret->user_attributes && ret->tenant_attributes &&
+                   keep_text(r->pool, &ret->user) == NGX_OK &&
+                   keep_text(r->pool, &ret->tenant) == NGX_OK
+               ? NGX_OK
+               : NGX_ERROR;
+}

@@ -166,8 +166,8 @@ const struct route_settings *banyan_published_settings(void);
 /* ---- ask.c ---- */
 
 ngx_int_t banyan_ask(ngx_http_request_t *r);
-/* Whether reads of the request would go to MongoDB by what is published now. */
-bool banyan_wants_mongodb(ngx_http_request_t *r, banyan_request_t *b);
+/* Whether reads of who asks would go to MongoDB by what is published now; sets asker->now_us. */
+bool banyan_wants_mongodb(const banyan_route_t *route, struct flags_context *asker);
 /* NULL: not ours. */
 banyan_request_t *banyan_request(ngx_http_request_t *r);
 enum route_side banyan_answered_by(const banyan_request_t *b);
@@ -186,7 +186,9 @@ char *banyan_key_load(ngx_conf_t *cf, ngx_str_t *path, const struct jwt_key **re
 void banyan_asker_fill(ngx_http_request_t *r, const banyan_route_t *route,
                        struct flags_attribute *of_user, struct flags_attribute *of_tenant,
                        struct flags_context *context);
-
+/* The same, in memory of its own that lives as long as the request. */
+ngx_int_t banyan_asker_keep(ngx_http_request_t *r, const banyan_route_t *route,
+                            struct flags_context *ret);
 struct span banyan_asker_user(ngx_http_request_t *r, const banyan_route_t *route);
 
 /* ---- headers.c ---- */
@@ -234,7 +236,7 @@ void banyan_budget_take(banyan_main_conf_t *conf, const banyan_route_t *route);
 
 void banyan_sockets_start(void);
 /* The request has become a WebSocket. */
-ngx_int_t banyan_socket_add(ngx_http_request_t *r, banyan_request_t *b);
+ngx_int_t banyan_socket_add(ngx_http_request_t *r, const banyan_request_t *b);
 void banyan_sockets_look(const banyan_main_conf_t *conf);
 
 /* ---- own_writes.c ---- */

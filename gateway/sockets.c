@@ -1,12 +1,16 @@
 /* WebSockets: their side is fixed when they connect. One on MongoDB whose module goes back to SQL
- * may go on for `drain`, then it is closed: what it tells its client would be stale. */
+ * may go on for `drain`, then it is closed: what it tells its client would be stale.
+ *
+ * Who asks is fixed then too: a token that expires meanwhile is no way back, and to look every time
+ * would take memory of the request, which ends with the WebSocket. */
 #include "banyan.h"
 
 typedef struct {
     ngx_queue_t link;
     ngx_http_request_t *request;
-    banyan_request_t *b;
-    int64_t back_since_us; /* 0: MongoDB is still the side */
+    const banyan_route_t *route;
+    struct flags_context asker; /* texts are the request's pool's */
+    int64_t back_since_us;      /* 0: MongoDB is still the side */
 } socket_t;
 
 static ngx_queue_t sockets;
@@ -20,15 +24,17 @@ static void forget(void *data) {
     ngx_queue_remove(&s->link);
 }
 
-ngx_int_t banyan_socket_add(ngx_http_request_t *r, banyan_request_t *b) {
+ngx_int_t banyan_socket_add(ngx_http_request_t *r, const banyan_request_t *b) {
     if (b->decision.side != ROUTE_MONGODB)
         return NGX_OK;
     ngx_pool_cleanup_t *c = ngx_pool_cleanup_add(r->pool, sizeof(socket_t));
     if (!c)
         return NGX_ERROR;
     socket_t *s = c->data;
+    if (banyan_asker_keep(r, b->route, &s->asker) != NGX_OK)
+        return NGX_ERROR;
     s->request = r;
-    s->b = b;
+    s->route = b->route;
     s->back_since_us = 0;
     ngx_queue_insert_tail(&sockets, &s->link);
     c->handler = forget;
@@ -45,7 +51,7 @@ static void end(socket_t *s) {
 }
 
 static ngx_uint_t is_over(socket_t *s, const banyan_main_conf_t *conf, int64_t now) {
-    if (banyan_wants_mongodb(s->request, s->b)) {
+    if (banyan_wants_mongodb(s->route, &s->asker)) {
         s->back_since_us = 0;
         return 0;
     }

@@ -8,7 +8,7 @@ import time
 from harness import certificates
 from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
 from harness.process import wait_until
-from harness.websocket import websocket_service
+from harness.websocket import echoes, open_websocket, websocket_service
 
 U1 = {"X-User-Id": "u1"}
 
@@ -101,14 +101,12 @@ def test_nonsense(gateway):  # noqa: F811
 def test_websockets(gateway):  # noqa: F811
     service = websocket_service()
     gate = gateway(route={"mongodb": {"url": f"http://127.0.0.1:{service.getsockname()[1]}", "service": "sockets"}})
-    with running(gate), socket.create_connection(("127.0.0.1", gate.port), 10) as connection:
-        connection.sendall(b"GET /api/products/live HTTP/1.1\r\nHost: x\r\nX-User-Id: u1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
-        head = connection.recv(4096)
-        assert head.startswith(b"HTTP/1.1 101") and b"X-Data-Source: mongodb" in head
-        for message in (b"\x81\x05hello", b"\x82\x03abc"):
-            connection.sendall(message)
-            assert connection.recv(4096) == message
+    with running(gate):
+        connection, head = open_websocket(gate.port, X_User_Id="u1")
+        with connection:
+            assert head.startswith(b"HTTP/1.1 101") and b"X-Data-Source: mongodb" in head
+            for message in (b"\x81\x05hello", b"\x82\x03abc"):
+                assert echoes(connection, message)
     service.close()
 
 

@@ -9,6 +9,9 @@ import time
 import pytest
 
 from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
+from harness.memory import resident
+from harness.process import children, wait_until
+from harness.websocket import echoes, open_websocket, websocket_service
 
 SECRET = "0123456789abcdef0123456789abcdef"
 FLAGS = """
@@ -112,6 +115,35 @@ def test_what_is_not_signed_says_nothing(gateway, key, tmp_path):  # noqa: F811
             assert gate.get(Authorization=bad).source == "sql", bad
         assert gate.raw(f"GET /api/products HTTP/1.1\r\nHost: x\r\nAuthorization: {good}\r\nAuthorization: {good}\r\n"
                         "Connection: close\r\n\r\n").startswith(b"HTTP/1.1 400"), "two headers have two readings"
+
+
+def test_a_websocket_is_whose_it_was_when_it_connected(gateway, tmp_path):  # noqa: F811
+    """Its token may expire meanwhile: that is no rollback. And asking whether there was one costs
+    no memory, however long it lives."""
+    key, service = Key(tmp_path, "HS256"), websocket_service()
+    url = f"http://127.0.0.1:{service.getsockname()[1]}"
+    gate = gateway(route=_route(key), flags=FLAGS, gateway={"drain": "200ms"},
+                   routes=[{"prefix": "/api/products/live", "mongodb": {"url": url, "service": "sockets"}}])
+    with running(gate):
+        def memory():
+            return sum(resident(worker) for worker in children(gate.pid()))
+
+        # The leeway is a minute.
+        token = key.token(sub="u2", level=6, staff=True, exp=time.time() - 55)
+        sockets = [open_websocket(gate.port, Authorization=token) for _ in range(40)]
+        assert all(head.startswith(b"HTTP/1.1 101") and b"X-Data-Source: mongodb" in head for _, head in sockets)
+        before = memory()
+        wait_until(lambda: gate.get(Authorization=token).source == "sql", 20, "the token has expired")
+        until = time.monotonic() + 1.5  # seven looks, and the drain long over
+        while time.monotonic() < until:
+            assert all(echoes(connection) for connection, _ in sockets)
+            time.sleep(0.1)
+        assert memory() - before < 1024 * 1024
+        gate.api.post("/v1/flags/products_mongodb/off").expect()
+        for connection, _ in sockets:
+            assert connection.recv(10) == b""  # this is one
+            connection.close()
+    service.close()
 
 
 def test_the_key_stands_nowhere_else(gateway, tmp_path):  # noqa: F811

@@ -12,7 +12,7 @@ from harness import certificates
 from harness.api import serving
 from harness.gateway import MODULE, change_config, gateway, running  # noqa: F401  pylint: disable=unused-import
 from harness.process import children, wait_until
-from harness.websocket import websocket_service
+from harness.websocket import echoes, open_websocket, websocket_service
 
 U1 = {"X-User-Id": "u1"}
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -142,16 +142,9 @@ def test_websockets_end_some_time_after_a_rollback(gateway):  # noqa: F811
     gate = gateway(gateway={"drain": "3s"}, route={side: {"url": url, "service": side} for side in ("sql", "mongodb")})
 
     def connect(user):
-        connection = socket.create_connection(("127.0.0.1", gate.port), 10)
-        connection.sendall(f"GET /api/products/live HTTP/1.1\r\nHost: x\r\nX-User-Id: {user}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
-        head = connection.recv(4096)
+        connection, head = open_websocket(gate.port, X_User_Id=user)
         assert head.startswith(b"HTTP/1.1 101")
         return connection, b"X-Data-Source: mongodb" in head
-
-    def echoes(connection, message=b"\x81\x05hello"):
-        connection.sendall(message)
-        return connection.recv(4096) == message
 
     with running(gate):
         sockets = [connect("u1") for _ in range(6)]  # more than workers

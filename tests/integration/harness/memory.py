@@ -1,7 +1,21 @@
-"""How much memory a command of the program takes."""
+"""How much memory processes take."""
 import re
 import threading
 import time
+
+
+def _of(pid, what):
+    """Bytes, by /proc/PID/status; 0 once it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            match = re.search(rf"{what}:\s+(\d+) kB", status.read())
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(match[1]) * 1024 if match else 0
+
+
+def resident(pid):
+    return _of(pid, "VmRSS")
 
 
 def peak_of(running):
@@ -10,13 +24,7 @@ def peak_of(running):
 
     def watch():
         while running.is_running():
-            try:
-                with open(f"/proc/{running.pid}/status", encoding="ascii") as status:
-                    match = re.search(r"VmHWM:\s+(\d+) kB", status.read())
-            except (FileNotFoundError, ProcessLookupError):
-                return
-            if match:
-                peak[0] = max(peak[0], int(match[1]) * 1024)
+            peak[0] = max(peak[0], _of(running.pid, "VmHWM"))
             time.sleep(0.02)
 
     thread = threading.Thread(target=watch)

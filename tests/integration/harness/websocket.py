@@ -1,8 +1,22 @@
-"""A service of WebSockets."""
+"""A service of WebSockets, and a client."""
 import base64
 import hashlib
 import socket
 import threading
+
+
+def open_websocket(port, **headers):
+    """A connection that asks for a WebSocket, and the head of the answer."""
+    connection = socket.create_connection(("127.0.0.1", port), 10)
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    connection.sendall(f"GET /api/products/live HTTP/1.1\r\nHost: x\r\n{more}Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+    return connection, connection.recv(4096)
+
+
+def echoes(connection, message=b"\x81\x05hello"):
+    connection.sendall(message)
+    return connection.recv(4096) == message
 
 
 def websocket_service():
