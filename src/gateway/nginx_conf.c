@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <xxhash.h>
 
 /* Idle connections that each worker keeps to each service. */
@@ -31,12 +32,13 @@ static void line(struct buf *out, int depth, const char *fmt, ...) {
 
 /* ---- who asks ---- */
 
-/* X-User-Id of "$http_x_user_id": every header that the text takes from the client. */
+/* X-User-Id of "$http_x_user_id": every header that the text takes from the client. To nginx,
+ * capitals in the name of a variable are the same. */
 static void add_headers_of(struct buf *out, const char *text) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
     for (const char *p = text; (p = strchr(p, '$')); p++) {
         const char *name = p + 1 + (p[1] == '{');
-        if (strncmp(name, "http_", 5) != 0)
+        if (strncasecmp(name, "http_", 5) != 0)
             continue;
         name += 5;
         size_t len = strspn(name, letters);

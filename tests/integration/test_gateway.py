@@ -88,8 +88,10 @@ def test_the_longest_prefix_wins(gateway):  # noqa: F811
             "/api/products/a%20b", "/api/products/%C3%A9?x=%2F&y=a+b", "/api/products//double", "/api/products/a;b=c"]
 
 
-def test_headers_of_strangers_say_nothing(gateway):  # noqa: F811
-    gate = gateway(gateway={"trusted": ["10.0.0.0/8"]})
+@pytest.mark.parametrize("variable", ["$http_x_user_id", "$HTTP_X_USER_ID", "$http_x_User_Id"])
+def test_headers_of_strangers_say_nothing(gateway, variable):  # noqa: F811
+    """However the variable is spelt: to nginx, capitals are the same."""
+    gate = gateway(gateway={"trusted": ["10.0.0.0/8"]}, route={"user": variable})
     with running(gate):
         assert gate.get(X_User_Id="u1").source == "sql"
         assert "X-User-Id" not in gate.sql.arrivals[-1].headers
