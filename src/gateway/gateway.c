@@ -30,8 +30,9 @@ struct gateway {
     const struct conf *conf;
     char *folder, *module, *flags, *settings, *applied, *samples, *certificate, *key, *program;
     struct nginx nginx;
-    int64_t next_look, next_start;
+    int64_t next_look, next_try;
     struct backoff backoff;
+    bool failed;                   /* the last attempt; the owner's thread only */
     struct route_settings written; /* what nginx's configuration says; the owner's thread only */
     pthread_mutex_t lock;          /* all below */
     uint64_t generation;
@@ -230,26 +231,20 @@ static bool is_outdated(struct gateway *g) {
     return outdated;
 }
 
-static int write_include(const struct gateway *g, const char *name, const struct buf *text,
-                         bool *news, struct err *err) {
-    _cleanup_(mem_freep) char *path = mem_printf("%s/%s", g->folder, name);
-    _cleanup_(buf_release) struct buf now = {.max = CONF_MAX};
-    if (file_read(path, &now, NULL) == 0 && span_eq(buf_span(&now), buf_span(text)))
-        return 0;
-    *news = true;
-    return file_replace(path, buf_span(text), err);
-}
-
 static int run_external(const struct gateway *g, struct err *err) {
     _cleanup_(buf_release) struct buf main = {.max = CONF_MAX}, http = {.max = CONF_MAX};
     const struct nginx_paths paths = paths_of(g);
-    bool news = false;
     nginx_conf_main(&main, &paths);
     nginx_conf_http(&http, g->conf, &paths);
-    int rc = write_include(g, "main.conf", &main, &news, err);
+    int rc = nginx_put(&g->nginx, "main.conf", buf_span(&main), err);
     if (rc == 0)
-        rc = write_include(g, "http.conf", &http, &news, err);
-    return rc == 0 && news ? nginx_command(g->conf->gateway.reload_command, err) : rc;
+        rc = nginx_put(&g->nginx, "http.conf", buf_span(&http), err);
+    if (rc < 0 || !nginx_is_due(&g->nginx))
+        return rc;
+    rc = nginx_command(g->conf->gateway.reload_command, err);
+    if (rc == 0)
+        nginx_was_told(&g->nginx);
+    return rc;
 }
 
 void gateway_conf(const struct gateway *g, struct buf *out) {
@@ -280,20 +275,19 @@ int gateway_check(struct gateway *g, struct err *err) {
 
 static int run_managed(const struct gateway *g, struct err *err) {
     _cleanup_(buf_release) struct buf text = {.max = CONF_MAX};
-    bool news = false;
     gateway_conf(g, &text);
     if (text.full)
         return err_set(err, ERR_LIMIT, "nginx's configuration has more than %zu bytes", CONF_MAX);
     int rc = check_module(g, err);
     if (rc == 0)
-        rc = nginx_configure(&g->nginx, buf_span(&text), &news, err);
-    pid_t pid = nginx_pid(&g->nginx);
+        rc = nginx_configure(&g->nginx, buf_span(&text), err);
     if (rc < 0)
         return rc;
+    pid_t pid = nginx_pid(&g->nginx);
     if (pid == 0)
         return nginx_start(&g->nginx, err);
     log_event(LOG_INFO, "gateway_adopted", LOG_INT("pid", pid));
-    return news ? nginx_reload(&g->nginx, err) : 0;
+    return nginx_is_due(&g->nginx) ? nginx_reload(&g->nginx, err) : 0;
 }
 
 static void note_pid(struct gateway *g) {
@@ -316,46 +310,35 @@ int gateway_run(struct gateway *g, struct err *err) {
     if (rc < 0)
         err_prefix(err, "gateway");
     note(g, rc, err);
+    g->failed = rc < 0;
     return rc;
 }
 
 /* ---- its life ---- */
 
-/* Ended, or never started: a port may have become free, a configuration good. */
-static void start_again(struct gateway *g, int64_t now_us) {
+static void run_again(struct gateway *g, int64_t now_us, bool ended) {
     struct err err = {0};
-    int rc = run_managed(g, &err);
-    g->next_start = now_us + backoff_next_us(&g->backoff);
+    int rc = gateway_run(g, &err);
+    if (ended || rc < 0)
+        g->next_try = now_us + backoff_next_us(&g->backoff);
     if (rc < 0)
         log_event(LOG_ERROR, "gateway_refused", LOG_STR("reason", err.text));
-    else
+    else if (ended)
         log_event(LOG_WARN, "gateway_started_again");
-    note(g, rc, &err);
-}
-
-/* Writes have moved to MongoDB, or back. */
-static void write_again(struct gateway *g) {
-    struct err err = {0};
-    if (gateway_run(g, &err) < 0)
-        log_event(LOG_ERROR, "gateway_refused", LOG_STR("reason", err.text));
 }
 
 void gateway_poll(struct gateway *g, int64_t now_us) {
     if (now_us < g->next_look)
         return;
     g->next_look = now_us + LOOK_EVERY_US;
-    if (is_outdated(g))
-        write_again(g);
-    if (!is_managed(g))
-        return;
-    if (nginx_pid(&g->nginx) == 0) {
-        if (now_us >= g->next_start)
-            start_again(g, now_us);
-        return;
-    }
-    if (now_us > g->next_start + START_MAX_US)
-        backoff_reset(&g->backoff);
     note_pid(g);
+    bool ended = is_managed(g) && nginx_pid(&g->nginx) == 0;
+    /* Writes have moved; or nginx has ended, or what was tried has failed: a port may have become
+     * free, a configuration good, a command possible. */
+    if (is_outdated(g) || ((ended || g->failed) && now_us >= g->next_try))
+        run_again(g, now_us, ended);
+    else if (now_us > g->next_try + START_MAX_US)
+        backoff_reset(&g->backoff);
 }
 
 void gateway_view(struct gateway *g, struct gateway_view *ret) {

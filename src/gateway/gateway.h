@@ -40,11 +40,12 @@ int gateway_publish(struct gateway *g, const struct route_settings *settings,
 
 /* Configuration tested and in place; nginx adopted where it runs (and told to read again where
  * something has changed), else started. external: includes written and the command run where
- * something has changed. On failure what ran goes on. */
+ * something has changed. On failure what ran goes on, and gateway_poll tries again. */
 int gateway_run(struct gateway *g, struct err *err) must_check;
 
-/* Looks whether nginx runs, once a second, and starts it again, later and later. Writes the
- * configuration anew where writes have moved: it says what answers without settings. */
+/* Looks whether nginx runs and knows its configuration, once a second; if not, tries again, later
+ * and later. Writes the configuration anew where writes have moved: it says what answers without
+ * settings. */
 void gateway_poll(struct gateway *g, int64_t now_us);
 
 /* Any thread. */

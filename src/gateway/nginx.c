@@ -19,6 +19,7 @@
 
 #define RUN_US (30 * (int64_t)1000000)
 #define CONF_MAX ((size_t)16 * 1024 * 1024)
+#define CONF_NAME "nginx.conf"
 
 /* ---- running a program ---- */
 
@@ -75,7 +76,8 @@ static bool wait_for(pid_t pid, int *status) {
 
 /* The last of what it said, in one line. */
 static void add_words(int fd, char *text, size_t size) {
-    ssize_t n = pread(fd, text, size - 1, 0);
+    off_t end = lseek(fd, 0, SEEK_END), room = (off_t)size - 1;
+    ssize_t n = pread(fd, text, size - 1, end > room ? end - room : 0);
     size_t len = n > 0 ? (size_t)n : 0;
     while (len > 0 && text[len - 1] == '\n')
         len--;
@@ -155,7 +157,7 @@ int nginx_find(const char *name, char **ret_program, struct err *err) {
 }
 
 static char *conf_path(const struct nginx *n) {
-    return mem_printf("%s/nginx.conf", n->folder);
+    return mem_printf("%s/" CONF_NAME, n->folder);
 }
 
 /* A pid may have become another's: its command line must name our configuration. */
@@ -221,23 +223,48 @@ int nginx_test(const struct nginx *n, struct span text, struct err *err) {
     return rc;
 }
 
-int nginx_configure(const struct nginx *n, struct span text, bool *ret_news, struct err *err) {
+static char *due_path(const struct nginx *n) {
+    return mem_printf("%s/reload.due", n->folder);
+}
+
+int nginx_put(const struct nginx *n, const char *name, struct span text, struct err *err) {
     _cleanup_(buf_release) struct buf now = {.max = CONF_MAX};
-    _cleanup_(mem_freep) char *path = conf_path(n);
-    *ret_news = file_read(path, &now, NULL) < 0 || !span_eq(buf_span(&now), text);
-    int rc = nginx_test(n, text, err);
+    _cleanup_(mem_freep) char *path = mem_printf("%s/%s", n->folder, name);
+    _cleanup_(mem_freep) char *due = due_path(n);
+    if (file_read(path, &now, NULL) == 0 && span_eq(buf_span(&now), text))
+        return 0;
+    int rc = file_replace(due, SPAN_LIT("nginx was not told yet\n"), err);
     return rc < 0 ? rc : file_replace(path, text, err);
+}
+
+bool nginx_is_due(const struct nginx *n) {
+    _cleanup_(mem_freep) char *due = due_path(n);
+    return access(due, F_OK) == 0;
+}
+
+void nginx_was_told(const struct nginx *n) {
+    _cleanup_(mem_freep) char *due = due_path(n);
+    (void)unlink(due);
+}
+
+int nginx_configure(const struct nginx *n, struct span text, struct err *err) {
+    int rc = nginx_test(n, text, err);
+    return rc < 0 ? rc : nginx_put(n, CONF_NAME, text, err);
 }
 
 int nginx_start(const struct nginx *n, struct err *err) {
     _cleanup_(mem_freep) char *path = conf_path(n);
-    return run_nginx(n, path, false, ERR_UNREACHABLE, err);
+    int rc = run_nginx(n, path, false, ERR_UNREACHABLE, err);
+    if (rc == 0)
+        nginx_was_told(n);
+    return rc;
 }
 
 int nginx_reload(const struct nginx *n, struct err *err) {
     pid_t pid = nginx_pid(n);
     if (pid == 0 || kill(pid, SIGHUP) < 0)
         return err_set(err, ERR_UNREACHABLE, "nginx does not run");
+    nginx_was_told(n);
     return 0;
 }
 

@@ -32,10 +32,16 @@ int nginx_version(const struct nginx *n, char *ret, size_t size, struct err *err
 /* Whether nginx takes `text` as its configuration. ERR_CONF with nginx's own words. */
 int nginx_test(const struct nginx *n, struct span text, struct err *err) must_check;
 
-/* Puts `text` in place as nginx.conf, after nginx has found it good: on failure what was there
- * stays. *ret_news: it is another one than before. ERR_CONF with nginx's own words. */
-int nginx_configure(const struct nginx *n, struct span text, bool *ret_news,
-                    struct err *err) must_check;
+/* Puts `text` in place as the file `name`. Where it is another than before, a reload is due from
+ * then on until nginx was told, whoever asks: a file says so, that outlives us. */
+int nginx_put(const struct nginx *n, const char *name, struct span text,
+              struct err *err) must_check;
+bool nginx_is_due(const struct nginx *n);
+void nginx_was_told(const struct nginx *n); /* nginx_start and nginx_reload say it themselves */
+
+/* The same with nginx.conf, after nginx has found it good: on failure what was there stays.
+ * ERR_CONF with nginx's own words. */
+int nginx_configure(const struct nginx *n, struct span text, struct err *err) must_check;
 
 /* ERR_UNREACHABLE with nginx's own words (a port in use). */
 int nginx_start(const struct nginx *n, struct err *err) must_check;

@@ -174,6 +174,29 @@ def test_an_nginx_of_others(gateway, tmp_path):  # noqa: F811
     assert marker.read_text() == "again\n"  # nothing new, so not again
 
 
+def test_a_reload_that_failed_is_tried_again(gateway, tmp_path):  # noqa: F811
+    """At once, later, and by the next daemon: the files are equal then, but nginx was not told."""
+    marker, fails = tmp_path / "reloaded", tmp_path / "fails"
+    fails.touch()
+    gate = gateway(gateway={"nginx": "external", "reload_command":
+                            f"seq 1000; echo the reason >&2; test ! -e {fails} && echo again >> {marker}"})
+    daemon = gate.program.start("serve")
+    daemon.wait_for("gateway_refused .*1000;the reason", 20)
+    daemon.wait_for("serving address", 20)
+    fails.unlink()
+    wait_until(marker.exists, 10, "it was tried again")
+    daemon.stop().expect(0)
+    fails.touch()
+    change_config(gate, lambda c: c["modules"]["catalogue"]["routes"][0].update(prefix="/api/goods"))
+    daemon = gate.program.start("serve")
+    daemon.wait_for("gateway_refused .*the reason", 20)
+    daemon.stop().expect(0)
+    fails.unlink()
+    for _ in range(2):
+        with serving(gate.program):
+            wait_until(lambda: marker.read_text() == "again\nagain\n", 10, "the next one tells nginx, once")
+
+
 def test_two_publish_at_one_time(gateway):  # noqa: F811
     """The command line publishes what it has set, and so does the daemon that sees it."""
     gate = gateway()
