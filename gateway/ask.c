@@ -159,7 +159,7 @@ static void decide(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_reque
     if (b->decision.reason == ROUTE_BY_OWN_WRITE || b->decision.reason == ROUTE_BY_BREAKER)
         banyan_count_kept(b->route, b->decision.reason);
     b->trial = trial && b->decision.side == ROUTE_MONGODB;
-    if (b->decision.guarded && !banyan_budget_left(conf, b->route))
+    if (b->decision.guarded && !b->trial && !banyan_budget_left(conf, b->route))
         b->decision.guarded = false;
 }
 

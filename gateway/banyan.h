@@ -228,7 +228,8 @@ ngx_uint_t banyan_breaker_is_open(banyan_main_conf_t *conf, const banyan_route_t
                                   ngx_uint_t *trial);
 void banyan_breaker_count(banyan_main_conf_t *conf, const banyan_route_t *route, ngx_uint_t failed,
                           ngx_uint_t trial);
-/* Whether SQL may still take over a failed call; banyan_budget_take when it does. */
+/* Whether SQL may still take over a failed call; banyan_budget_take when it does. A trial is taken
+ * over in any case, and free. */
 ngx_uint_t banyan_budget_left(banyan_main_conf_t *conf, const banyan_route_t *route);
 void banyan_budget_take(banyan_main_conf_t *conf, const banyan_route_t *route);
 

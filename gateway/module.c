@@ -67,7 +67,9 @@ static ngx_int_t on_rewrite(ngx_http_request_t *r) {
     b->started_us = now;
     if (failure == BANYAN_404)
         banyan_sample_missing(r, conf, b);
-    banyan_budget_take(conf, b->route);
+    if (!b->trial) /* there is one each while the breaker is open: whoever it is would have got SQL
+                    */
+        banyan_budget_take(conf, b->route);
     return NGX_DECLINED;
 }
 

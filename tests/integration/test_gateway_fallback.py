@@ -161,6 +161,23 @@ def test_the_budget(gateway):  # noqa: F811
         assert gate.sql.count() == 100
 
 
+def test_a_long_outage(gateway):  # noqa: F811
+    """Each trial of the breaker is covered for, and costs nothing of the budget."""
+    gate = gateway(route={"fallback": {"budget": "0%", "breaker": {"of": 4, "errors": "100%", "open": "200ms"}}})
+    with running(gate):
+        for i in range(134):
+            gate.mongodb.answer = gate.mongodb.usual if i % 4 == 0 else fails(500)
+            gate.call(headers=U1)
+        gate.mongodb.answer = fails(500)
+        assert gate.call(headers=U1).status == 500  # all of it is spent
+        while gate.call(headers=U1).fallback != "breaker":
+            pass
+        before, answers = gate.mongodb.count(), []
+        while gate.mongodb.count() < before + 3:
+            answers.append(gate.call(headers=U1))
+        assert {(a.status, a.fallback) for a in answers} == {(200, "breaker"), (200, "5xx")}
+
+
 @pytest.mark.sanitize
 def test_fallback_off_and_on(gateway):  # noqa: F811
     gate = gateway()
