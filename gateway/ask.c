@@ -28,10 +28,13 @@ enum banyan_failure banyan_failure_of(ngx_http_request_t *r, ngx_uint_t *ret_sta
     *ret_status = last && last->status ? last->status : NGX_HTTP_BAD_GATEWAY;
     if (*ret_status == NGX_HTTP_NOT_FOUND)
         return BANYAN_404;
-    if (*ret_status == NGX_HTTP_GATEWAY_TIME_OUT)
-        return BANYAN_TIMEOUT;
-    /* Never connected: nginx leaves the time of connecting at -1. */
-    return last && last->connect_time == (ngx_msec_t)-1 ? BANYAN_CONNECT : BANYAN_5XX;
+    if (!last || last->header_time != (ngx_msec_t)-1)
+        return BANYAN_5XX; /* the service's own words, a 504 too */
+    /* nginx says 504 of a connection that does not come about, too. One that is refused later than
+     * at once has a time of connecting, but nothing was sent on it. */
+    if (last->connect_time == (ngx_msec_t)-1 || last->bytes_sent == 0)
+        return BANYAN_CONNECT;
+    return *ret_status == NGX_HTTP_GATEWAY_TIME_OUT ? BANYAN_TIMEOUT : BANYAN_5XX;
 }
 
 static banyan_request_t *begin(ngx_http_request_t *r) {

@@ -1,4 +1,6 @@
 """SQL answers for a MongoDB service that fails: reads only, once, before the first byte."""
+import contextlib
+import socket
 import time
 
 import pytest
@@ -69,6 +71,40 @@ def test_only_what_is_named(gateway):  # noqa: F811
         assert (gate.call(headers=U1).status, gate.sql.count()) == (504, 0)
         gate.mongodb.stop()
         _rescued(gate, "connect")
+
+
+class Full:
+    """A service that cannot take one more connection: whoever connects waits, and gets no answer."""
+
+    def __init__(self):
+        self.listener, self.waiting = socket.create_server(("127.0.0.1", 0), backlog=0), []
+        self.port = self.listener.getsockname()[1]
+        with contextlib.suppress(TimeoutError):
+            for _ in range(8):
+                self.waiting.append(socket.create_connection(("127.0.0.1", self.port), 0.2))
+
+    def close(self):
+        for each in (self.listener, *self.waiting):
+            each.close()
+
+
+def test_who_does_not_even_accept_is_away(gateway):  # noqa: F811
+    """nginx says 504 of it, as it does of an answer that does not come."""
+    service = Full()
+    gate = gateway(route={"mongodb": {"url": f"http://127.0.0.1:{service.port}", "service": "product-service-mongo"},
+                          "fallback": {"on": ["connect"], "connect": "200ms"}})
+    with running(gate):
+        _rescued(gate, "connect")
+    service.close()
+
+
+def test_a_timeout_of_the_service_itself_is_an_answer(gateway):  # noqa: F811
+    gate = gateway(route={"fallback": {"on": ["5xx"], "timeout": "300ms"}})
+    gate.mongodb.answer = fails(504)
+    with running(gate):
+        _rescued(gate, "5xx")
+        gate.mongodb.delay = 1
+        assert (gate.call(headers=U1).status, gate.sql.count()) == (504, 1)
 
 
 def test_a_body_is_sent_again(gateway):  # noqa: F811
