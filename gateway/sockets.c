@@ -25,7 +25,7 @@ static void forget(void *data) {
 }
 
 ngx_int_t banyan_socket_add(ngx_http_request_t *r, const banyan_request_t *b) {
-    if (b->decision.side != ROUTE_MONGODB)
+    if (banyan_answered_by(b) != ROUTE_MONGODB)
         return NGX_OK;
     ngx_pool_cleanup_t *c = ngx_pool_cleanup_add(r->pool, sizeof(socket_t));
     if (!c)

@@ -167,6 +167,24 @@ def test_websockets_end_some_time_after_a_rollback(gateway):  # noqa: F811
     service.close()
 
 
+def test_a_websocket_that_sql_took_over_is_sqls(gateway):  # noqa: F811
+    """MongoDB's service refused the handshake: a rollback does not concern what SQL's accepted."""
+    service = websocket_service()
+    url = f"http://127.0.0.1:{service.getsockname()[1]}"
+    gate = gateway(gateway={"drain": "200ms"}, route={"sql": {"url": url, "service": "sql"}})
+    gate.mongodb.answer = lambda arrival: (503, {}, b"")
+    with running(gate):
+        connection, head = open_websocket(gate.port, **{k.replace("-", "_"): v for k, v in U1.items()})
+        with connection:
+            assert head.startswith(b"HTTP/1.1 101") and b"X-Data-Source: sql" in head and b"X-Banyan-Fallback: 5xx" in head
+            gate.route(reads="shadow")
+            until = time.monotonic() + 1.5  # seven looks, and the drain long over
+            while time.monotonic() < until:
+                assert echoes(connection)
+                time.sleep(0.1)
+    service.close()
+
+
 def test_never_stale_sql(gateway):  # noqa: F811
     """Without settings SQL answers, but for modules whose writes go to MongoDB: those answer 503."""
     gate = gateway()
