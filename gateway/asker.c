@@ -10,6 +10,22 @@ typedef struct {
 
 /* ---- keys ---- */
 
+/* A route names the file of its key with each claim: the same file is the same key, so that a token
+ * is verified for all of them at once. */
+typedef struct {
+    ngx_str_t path;
+    const struct jwt_key *key;
+} loaded_t;
+
+static const struct jwt_key *find_loaded(const ngx_array_t *keys, const ngx_str_t *path) {
+    const loaded_t *loaded = keys->elts;
+    for (ngx_uint_t i = 0; i < keys->nelts; i++)
+        if (loaded[i].path.len == path->len &&
+            ngx_memcmp(loaded[i].path.data, path->data, path->len) == 0)
+            return loaded[i].key;
+    return NULL;
+}
+
 static void drop_key(void *key) {
     jwt_key_free(key);
 }
@@ -27,7 +43,7 @@ static ssize_t read_file(ngx_conf_t *cf, ngx_str_t *path, u_char *to) {
     return n;
 }
 
-char *banyan_key_load(ngx_conf_t *cf, ngx_str_t *path, const struct jwt_key **ret) {
+static char *load(ngx_conf_t *cf, ngx_str_t *path, const struct jwt_key **ret) {
     struct err err = {0};
     struct jwt_key *key = NULL;
     u_char *text = ngx_pcalloc(cf->temp_pool, KEY_MAX);
@@ -43,6 +59,23 @@ char *banyan_key_load(ngx_conf_t *cf, ngx_str_t *path, const struct jwt_key **re
     c->handler = drop_key;
     c->data = key;
     *ret = key;
+    return NGX_CONF_OK;
+}
+
+char *banyan_key_load(ngx_conf_t *cf, ngx_str_t *path, const struct jwt_key **ret) {
+    banyan_main_conf_t *main = ngx_http_conf_get_module_main_conf(cf, ngx_http_banyan_module);
+    if (!main->keys)
+        main->keys = ngx_array_create(cf->pool, 4, sizeof(loaded_t));
+    if (!main->keys)
+        return NGX_CONF_ERROR;
+    *ret = find_loaded(main->keys, path);
+    if (*ret)
+        return NGX_CONF_OK;
+    char *rc = load(cf, path, ret);
+    loaded_t *loaded = rc == NGX_CONF_OK ? ngx_array_push(main->keys) : NULL;
+    if (!loaded)
+        return NGX_CONF_ERROR;
+    *loaded = (loaded_t){*path, *ret};
     return NGX_CONF_OK;
 }
 

@@ -110,6 +110,7 @@ typedef struct {
     ngx_int_t cookie;      /* index of the variable */
     uint64_t generation;   /* banyan_generation: says which configuration a sample belongs to */
     ngx_int_t request_id;  /* index of the variable */
+    ngx_array_t *keys;     /* of tokens, by path (asker.c); NULL: none */
     ngx_array_t *trusted;  /* ngx_cidr_t; NULL: nobody */
     ngx_array_t *identity; /* ngx_str_t: headers that count only from the trusted */
     uint64_t suspects;     /* lengths of the names that are looked at: a bit each */
