@@ -2,7 +2,7 @@
 #include "banyan.h"
 
 #define WINDOW_MAX 64 /* bits of the window: limits.of is at most this */
-#define TOKEN 1000    /* thousandths of a call */
+#define TOKEN 10000   /* a call, in hundredths of a percent of it: what limits.budget is in */
 #define BURST 100     /* calls that may be taken over at once, whatever the percentage */
 
 typedef struct {
@@ -84,7 +84,7 @@ void banyan_breaker_count(banyan_main_conf_t *conf, const banyan_route_t *route,
         end_trial(s, route, failed);
     else if (route->limits.errors)
         add_call(s, route, failed);
-    s->tokens = ngx_min(s->tokens + (ngx_int_t)route->limits.budget * TOKEN / 10000, BURST * TOKEN);
+    s->tokens = ngx_min(s->tokens + (ngx_int_t)route->limits.budget, BURST * TOKEN);
     unlock(s);
 }
 

@@ -197,6 +197,21 @@ def test_the_budget(gateway):  # noqa: F811
         assert gate.sql.count() == 100
 
 
+def test_a_small_budget_is_one(gateway):  # noqa: F811
+    gate = gateway(route={"fallback": {"budget": "0.09%", "breaker": {"of": 64, "errors": "100%"}}})
+    with running(gate):
+        answers = []
+        for i in range(135):
+            gate.mongodb.answer = gate.mongodb.usual if i % 4 == 0 else fails(500)
+            answers.append(gate.call(headers=U1))
+        assert answers[-1].status == 500  # all of it is spent
+        gate.mongodb.answer = gate.mongodb.usual
+        for _ in range(1112):
+            gate.call(headers=U1)
+        gate.mongodb.answer = fails(500)
+        _rescued(gate, "5xx")
+
+
 def test_a_long_outage(gateway):  # noqa: F811
     """Each trial of the breaker is covered for, and costs nothing of the budget."""
     gate = gateway(route={"fallback": {"budget": "0%", "breaker": {"of": 4, "errors": "100%", "open": "200ms"}}})
