@@ -102,10 +102,15 @@ static bool add_part(ngx_buf_t *part, struct buf *to) {
 static void collect_body(ngx_http_request_t *r, banyan_sample_t *s) {
     const ngx_http_request_body_t *body = r->request_body;
     buf_clear(&s->asked_body);
-    for (ngx_chain_t *cl = body ? body->bufs : NULL; cl && !s->large; cl = cl->next)
-        s->large = !add_part(cl->buf, &s->asked_body);
-    copies += s->asked_body.len - s->asked_counted;
+    copies -= s->asked_counted;
+    for (ngx_chain_t *cl = body ? body->bufs : NULL; cl && !s->large && !s->no_room;
+         cl = cl->next) {
+        size_t sum = copies + s->asked_body.len + (size_t)ngx_buf_size(cl->buf);
+        s->no_room = sum > COPIES_MAX;
+        s->large = !s->no_room && !add_part(cl->buf, &s->asked_body);
+    }
     s->asked_counted = s->asked_body.len;
+    copies += s->asked_counted;
 }
 
 /* ---- the answer, on its way ---- */
