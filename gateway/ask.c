@@ -134,8 +134,10 @@ static void look_around(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_
                         struct route_question *q, ngx_uint_t *trial) {
     if (b->mongodb_reads)
         q->own_write = banyan_has_written(r, conf, b);
-    if (q->may_fall_back && !q->own_write)
+    if (q->may_fall_back && !q->own_write) {
+        b->asked_breaker = 1;
         q->breaker_open = banyan_breaker_is_open(conf, b->route, trial);
+    }
 }
 
 static void ask_module(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_request_t *b,

@@ -153,6 +153,7 @@ typedef struct {
         mongodb_reads : 1; /* some reads of the module may go to MongoDB while SQL is written */
     unsigned rescued : 1;
     unsigned read : 1;
+    unsigned asked_breaker : 1;
     unsigned trial : 1; /* the one call that may go through an open breaker */
 } banyan_request_t;
 
@@ -229,6 +230,8 @@ ngx_uint_t banyan_breaker_is_open(banyan_main_conf_t *conf, const banyan_route_t
                                   ngx_uint_t *trial);
 void banyan_breaker_count(banyan_main_conf_t *conf, const banyan_route_t *route, ngx_uint_t failed,
                           ngx_uint_t trial);
+/* A trial that has ended without saying anything of MongoDB. */
+void banyan_breaker_give_back(banyan_main_conf_t *conf, const banyan_route_t *route);
 /* Whether SQL may still take over a failed call; banyan_budget_take when it does. A trial is taken
  * over in any case, and free. */
 ngx_uint_t banyan_budget_left(banyan_main_conf_t *conf, const banyan_route_t *route);

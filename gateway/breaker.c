@@ -88,6 +88,13 @@ void banyan_breaker_count(banyan_main_conf_t *conf, const banyan_route_t *route,
     unlock(s);
 }
 
+void banyan_breaker_give_back(banyan_main_conf_t *conf, const banyan_route_t *route) {
+    slot_t *s = slot_of(conf, route);
+    lock(s);
+    s->trying = 0;
+    unlock(s);
+}
+
 ngx_uint_t banyan_budget_left(banyan_main_conf_t *conf, const banyan_route_t *route) {
     return slot_of(conf, route)->tokens >= TOKEN;
 }

@@ -73,19 +73,22 @@ static ngx_int_t on_rewrite(ngx_http_request_t *r) {
     return NGX_DECLINED;
 }
 
-/* What MongoDB did, whether somebody covered for it or not. A client that left says nothing. */
+/* What MongoDB did, whether somebody covered for it or not, where the breaker was asked. A client
+ * that left says nothing: after a trial the next one tries. */
 static void tell_breaker(ngx_http_request_t *r, banyan_main_conf_t *conf,
                          const banyan_request_t *b) {
     ngx_uint_t status, failed = b->rescued && b->failure != BANYAN_404, known = 1;
-    if (b->decision.side != ROUTE_MONGODB)
+    if (!b->asked_breaker || b->decision.side != ROUTE_MONGODB)
         return;
     if (!b->rescued) {
         (void)banyan_failure_of(r, &status);
         failed = status >= NGX_HTTP_INTERNAL_SERVER_ERROR;
         known = r->upstream_states && r->headers_out.status != NGX_HTTP_CLIENT_CLOSED_REQUEST;
     }
-    if (known || b->trial)
+    if (known)
         banyan_breaker_count(conf, b->route, failed, b->trial);
+    else if (b->trial)
+        banyan_breaker_give_back(conf, b->route);
 }
 
 static ngx_int_t on_log(ngx_http_request_t *r) {

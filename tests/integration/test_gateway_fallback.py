@@ -229,6 +229,37 @@ def test_a_long_outage(gateway):  # noqa: F811
         assert {(a.status, a.fallback) for a in answers} == {(200, "breaker"), (200, "5xx")}
 
 
+def test_a_client_that_leaves_a_trial(gateway):  # noqa: F811
+    """It says nothing about MongoDB: the next one tries."""
+    gate = gateway(route={"fallback": {"breaker": {"of": 4, "errors": "50%", "open": "2s"}}})
+    gate.mongodb.answer = fails(500)
+    with running(gate):
+        while gate.call(headers=U1).fallback != "breaker":
+            pass
+        gate.mongodb.answer, gate.mongodb.delay = gate.mongodb.usual, 1
+        before = gate.mongodb.count()
+
+        def leave():
+            gate.raw("GET /api/products/7 HTTP/1.1\r\nHost: x\r\nX-User-Id: u1\r\nConnection: close\r\n\r\n", leave=True)
+            return gate.mongodb.count() > before
+
+        wait_until(leave, 10, "one of them was the trial")
+        wait_until(lambda: '"status":"499"' in gate.log()[-1], 5, "its client has left")
+        gate.mongodb.delay = 0
+        assert gate.call(headers=U1).source == "mongodb"
+
+
+def test_what_nobody_covers_for_opens_no_breaker(gateway):  # noqa: F811
+    gate = gateway(route={"fallback": {"breaker": {"of": 4, "errors": "50%", "open": "60s"}}})
+    gate.mongodb.answer = fails(500)
+    with running(gate):
+        gate.route(fallback=False)
+        assert [gate.call(headers=U1).status for _ in range(8)] == [500] * 8
+        gate.mongodb.answer = gate.mongodb.usual
+        gate.route(fallback=True)
+        assert gate.call(headers=U1).source == "mongodb"
+
+
 @pytest.mark.sanitize
 def test_fallback_off_and_on(gateway):  # noqa: F811
     gate = gateway()
