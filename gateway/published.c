@@ -53,8 +53,10 @@ static void *map_news(struct published *p, ngx_log_t *log) {
         return MAP_FAILED;
     if (fstat(fd, &st) == 0 && is_news(p, &st) && st.st_size > 0 && st.st_size <= FILE_MAX) {
         map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
+        if (map == MAP_FAILED) {
+            p->inode = 0; /* it is news at the next look, too */
             ngx_log_error(NGX_LOG_ERR, log, ngx_errno, "banyan: cannot map %V", p->path);
+        }
     }
     (void)close(fd);
     return map;
