@@ -150,7 +150,8 @@ void banyan_write_end(ngx_http_request_t *r, const banyan_main_conf_t *conf,
         want(b->route, now);
 }
 
-/* Whether reads of `key` stay on SQL. A mark that has served its time goes. */
+/* Whether reads of `key` stay on SQL. A mark whose time is over for this route stays: it may hold
+ * longer for another. */
 static bool holds(const banyan_main_conf_t *conf, const banyan_route_t *route, uint64_t key) {
     const struct watermark_slot *slot = slot_of(route);
     struct marks_bucket *bucket = bucket_of(conf, key);
@@ -165,7 +166,7 @@ static bool holds(const banyan_main_conf_t *conf, const banyan_route_t *route, u
         ended = !passed && now - stamp > route->own_wait_us &&
                 !watermark_is_old(slot, now, conf->watermark_max_age_us);
         pinned = !passed && !ended;
-        ended = ended && marks_forget(bucket, key, stamp);
+        ended = ended && marks_note_end(bucket, key, stamp);
     }
     unlock(bucket);
     if (ended)

@@ -47,8 +47,10 @@ void marks_end(struct marks_bucket *b, uint64_t key, int64_t stamp_us) {
     struct mark *m = find_or_make(b, key, stamp_us, 0);
     if (m->under_way)
         m->under_way--;
-    if (stamp_us > m->stamp_us)
-        m->stamp_us = stamp_us;
+    if (stamp_us <= m->stamp_us)
+        return;
+    m->stamp_us = stamp_us;
+    m->ended = 0;
 }
 
 enum marked marks_find(const struct marks_bucket *b, uint64_t key, int64_t now_us,
@@ -70,15 +72,10 @@ enum marked marks_find(const struct marks_bucket *b, uint64_t key, int64_t now_u
     return MARKED_UNTIL_APPLIED;
 }
 
-bool marks_forget(struct marks_bucket *b, uint64_t key, int64_t stamp_us) {
+bool marks_note_end(struct marks_bucket *b, uint64_t key, int64_t stamp_us) {
     struct mark *m = find(b, key);
-    bool found = false;
-    if (b->floor_us && b->floor_us <= stamp_us) {
-        b->floor_us = 0;
-        found = true;
-    }
-    if (!m || m->stamp_us > stamp_us)
-        return found;
-    *m = (struct mark){0};
+    if (!m || m->ended || m->stamp_us > stamp_us)
+        return false;
+    m->ended = 1;
     return true;
 }

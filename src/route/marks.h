@@ -26,7 +26,7 @@ struct mark {
     int64_t stamp_us;
     int64_t begun_us;   /* the newest write */
     uint32_t under_way; /* writes */
-    uint32_t reserved;
+    uint32_t ended;     /* marks_note_end has seen it with this stamp */
 };
 
 struct marks_bucket {
@@ -50,7 +50,8 @@ enum marked { MARKED_NOT, MARKED_UNTIL_APPLIED, MARKED_UNDER_WAY };
 /* *ret_stamp_us with MARKED_UNTIL_APPLIED. */
 enum marked marks_find(const struct marks_bucket *b, uint64_t key, int64_t now_us,
                        int64_t *ret_stamp_us);
-/* What has this stamp holds no longer; false: there is no such mark. */
-bool marks_forget(struct marks_bucket *b, uint64_t key, int64_t stamp_us);
+/* The mark's time is over for somebody, though not its stamp for all: who asks may wait longer, or
+ * for another module. True once for each stamp; false: it was said, or the mark has another. */
+bool marks_note_end(struct marks_bucket *b, uint64_t key, int64_t stamp_us);
 
 #endif

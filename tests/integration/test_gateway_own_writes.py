@@ -142,6 +142,18 @@ def test_the_wait_ends(writing, mongo_server):
         reader.stop()
 
 
+def test_a_wait_that_is_over_for_one_route_is_not_for_another(gateway, pg, mongo, mongo_server):  # noqa: F811
+    gate = gateway(flags=FLAGS, route={"own_writes": {"wait": "1s"}}, routes=[{"prefix": "/api/orders", "own_writes": {"wait": "60s"}}])
+    w = Writing(gate, pg, mongo)
+    with running(gate):
+        w.wait_until_streaming()
+        with stopped(mongo_server.process):
+            w.write(USER)
+            wait_until(lambda: w.source(USER) == "mongodb", 10, "the wait is over")
+            assert gate.get("/api/orders/1", X_User_Id="u1").source == "sql"
+        wait_until(lambda: gate.get("/api/orders/1", X_User_Id="u1").source == "mongodb", 10, "it is applied")
+
+
 def test_writes_that_overlap(writing):
     w = writing()
     with running(w.gate):

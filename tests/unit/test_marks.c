@@ -26,10 +26,25 @@ static void a_write(void **state) {
     marks_end(&b, 7, 2000);
     assert_int_equal(at(&b, 7, 2001, &stamp), MARKED_UNTIL_APPLIED);
     assert_int_equal(stamp, 2000);
-    assert_false(marks_forget(&b, 8, 2000));
-    assert_false(marks_forget(&b, 7, 1999)); /* stamped anew meanwhile */
-    assert_true(marks_forget(&b, 7, 2000));
-    assert_int_equal(at(&b, 7, 2002, &stamp), MARKED_NOT);
+}
+
+/* Somebody's wait is over: that is said once a stamp, and the mark holds for those who wait longer.
+ */
+static void an_end_is_counted_once(void **state) {
+    (void)state;
+    struct marks_bucket b = {0};
+    int64_t stamp;
+    marks_begin(&b, 7, 1000, WAIT);
+    marks_end(&b, 7, 2000);
+    assert_false(marks_note_end(&b, 8, 2000));
+    assert_false(marks_note_end(&b, 7, 1999)); /* stamped anew meanwhile */
+    assert_true(marks_note_end(&b, 7, 2000));
+    assert_false(marks_note_end(&b, 7, 2000));
+    assert_int_equal(at(&b, 7, 2002, &stamp), MARKED_UNTIL_APPLIED);
+    assert_int_equal(stamp, 2000);
+    marks_begin(&b, 7, 3000, WAIT);
+    marks_end(&b, 7, 4000);
+    assert_true(marks_note_end(&b, 7, 4000));
 }
 
 /* The first to end must not end the mark of the other. */
@@ -65,9 +80,7 @@ static void a_full_bucket_forgets_nobody(void **state) {
     }
     assert_int_equal(at(&b, 500, 2000, &stamp), MARKED_UNTIL_APPLIED); /* at worst some others */
     assert_int_equal(stamp, 925);
-    assert_true(marks_forget(&b, 500, 925));
-    assert_int_equal(at(&b, 500, 2000, &stamp), MARKED_NOT);
-    assert_int_equal(at(&b, 100, 2000, &stamp), MARKED_UNTIL_APPLIED);
+    assert_false(marks_note_end(&b, 500, 925)); /* it is nobody's */
 }
 
 static void more_writes_under_way_than_there_is_room(void **state) {
@@ -98,6 +111,7 @@ static void a_worker_that_was_killed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write),
+        cmocka_unit_test(an_end_is_counted_once),
         cmocka_unit_test(writes_that_overlap),
         cmocka_unit_test(a_full_bucket_forgets_nobody),
         cmocka_unit_test(more_writes_under_way_than_there_is_room),
