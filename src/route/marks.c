@@ -37,9 +37,25 @@ static struct mark *find_or_make(struct marks_bucket *b, uint64_t key, int64_t n
     return m;
 }
 
+/* Too long under way: some of it never heard of its end. */
+static bool is_lost(const struct mark *m, int64_t now_us) {
+    return m->under_way && now_us - m->begun_us >= MARKS_UNDER_WAY_US;
+}
+
+/* What is lost may have ended late. */
+static int64_t last_stamp(const struct mark *m) {
+    int64_t late = m->under_way ? m->begun_us + MARKS_UNDER_WAY_US : 0;
+    return late > m->stamp_us ? late : m->stamp_us;
+}
+
 void marks_begin(struct marks_bucket *b, uint64_t key, int64_t now_us, int64_t wait_us) {
     struct mark *m = find_or_make(b, key, now_us, wait_us);
-    m->begun_us = now_us;
+    if (is_lost(m, now_us)) {
+        m->stamp_us = last_stamp(m);
+        m->under_way = 0;
+    }
+    if (m->under_way == 0)
+        m->begun_us = now_us;
     m->under_way++;
 }
 
@@ -60,10 +76,9 @@ enum marked marks_find(const struct marks_bucket *b, uint64_t key, int64_t now_u
         const struct mark *m = &b->marks[i];
         if (m->key != key)
             continue;
-        if (m->under_way && now_us - m->begun_us < MARKS_UNDER_WAY_US)
+        if (m->under_way && !is_lost(m, now_us))
             return MARKED_UNDER_WAY;
-        /* One that never heard of its end may have ended late. */
-        int64_t own = m->under_way ? m->begun_us + MARKS_UNDER_WAY_US : m->stamp_us;
+        int64_t own = last_stamp(m);
         stamp = own > stamp ? own : stamp;
     }
     if (stamp == 0)

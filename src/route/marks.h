@@ -8,8 +8,9 @@
  *
  * Bounds. Buckets of MARKS_WAYS; where one is full, the oldest mark goes, and its stamp becomes
  * the bucket's `floor`: it then holds for everybody whose mark would stand there. So a mark is
- * never lost, at worst some others read SQL for as long. A write that is under way counts for
- * MARKS_UNDER_WAY_US at most: a worker that is killed cannot tell that its writes have ended.
+ * never lost, at worst some others read SQL for as long. Writes that are under way one over the
+ * other count as such for MARKS_UNDER_WAY_US at most: a worker that is killed cannot tell that its
+ * writes have ended. Then they count from anew; the stamp of what has ended holds all the same.
  */
 #ifndef BANYAN_ROUTE_MARKS_H
 #define BANYAN_ROUTE_MARKS_H
@@ -24,7 +25,7 @@
 struct mark {
     uint64_t key; /* 0: free */
     int64_t stamp_us;
-    int64_t begun_us;   /* the newest write */
+    int64_t begun_us;   /* since when there is always one under way */
     uint32_t under_way; /* writes */
     uint32_t ended;     /* marks_note_end has seen it with this stamp */
 };

@@ -108,6 +108,35 @@ static void a_worker_that_was_killed(void **state) {
     assert_int_equal(at(&b, 7, 2001 + MARKS_UNDER_WAY_US, &stamp), MARKED_UNDER_WAY);
 }
 
+/* A write whose end was lost is not kept alive by those that come after it. */
+static void others_write_on_after_a_lost_one(void **state) {
+    (void)state;
+    struct marks_bucket b = {0};
+    int64_t stamp, now = 1000, minute = 60000000;
+    marks_begin(&b, 7, now, WAIT);
+    while (now < 1000 + MARKS_UNDER_WAY_US) {
+        now += minute;
+        marks_begin(&b, 7, now, WAIT);
+        marks_end(&b, 7, now + 5);
+    }
+    assert_int_equal(at(&b, 7, now + minute, &stamp), MARKED_UNTIL_APPLIED);
+    assert_int_equal(stamp, now + 5);
+    marks_begin(&b, 7, now + minute, WAIT); /* and one that is under way counts as such again */
+    assert_int_equal(at(&b, 7, now + minute + 1, &stamp), MARKED_UNDER_WAY);
+}
+
+/* Nor does it come back with a write much later, and it may have ended late. */
+static void a_write_long_after_a_lost_one(void **state) {
+    (void)state;
+    struct marks_bucket b = {0};
+    int64_t stamp;
+    marks_begin(&b, 7, 1000, WAIT);
+    marks_begin(&b, 7, 1000 + MARKS_UNDER_WAY_US, WAIT);
+    marks_end(&b, 7, 1500);
+    assert_int_equal(at(&b, 7, 1001 + MARKS_UNDER_WAY_US, &stamp), MARKED_UNTIL_APPLIED);
+    assert_int_equal(stamp, 1000 + MARKS_UNDER_WAY_US);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_write),
@@ -116,6 +145,8 @@ int main(void) {
         cmocka_unit_test(a_full_bucket_forgets_nobody),
         cmocka_unit_test(more_writes_under_way_than_there_is_room),
         cmocka_unit_test(a_worker_that_was_killed),
+        cmocka_unit_test(others_write_on_after_a_lost_one),
+        cmocka_unit_test(a_write_long_after_a_lost_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
