@@ -208,6 +208,7 @@ extern const char banyan_shadow_header[];
 /* ---- shared.c ---- */
 
 typedef struct {
+    uint64_t *owners;           /* one a route: a hash of its prefix */
     void *breakers;             /* one a route */
     sampling_word *sampling;    /* one a route */
     struct marks_bucket *marks; /* BANYAN_MARK_BUCKETS */
@@ -225,6 +226,8 @@ void banyan_unlock(ngx_atomic_t *lock);
 
 /* NULL: no room. */
 void *banyan_breakers_new(ngx_slab_pool_t *pool);
+/* The place is another route's. */
+void banyan_breaker_begin_anew(banyan_shared_t *shared, ngx_uint_t number);
 /* Whether MongoDB is left alone; *trial: this call may try whether it is back. */
 ngx_uint_t banyan_breaker_is_open(banyan_main_conf_t *conf, const banyan_route_t *route,
                                   ngx_uint_t *trial);

@@ -29,10 +29,16 @@ static void unlock(slot_t *s) {
 }
 
 void *banyan_breakers_new(ngx_slab_pool_t *pool) {
-    slot_t *slots = ngx_slab_calloc(pool, BANYAN_ROUTES_MAX * sizeof *slots);
-    for (ngx_uint_t i = 0; slots && i < BANYAN_ROUTES_MAX; i++)
-        slots[i].tokens = (ngx_int_t)BURST * TOKEN;
-    return slots;
+    return ngx_slab_calloc(pool, BANYAN_ROUTES_MAX * sizeof(slot_t));
+}
+
+void banyan_breaker_begin_anew(banyan_shared_t *shared, ngx_uint_t number) {
+    slot_t *s = (slot_t *)shared->breakers + number;
+    lock(s);
+    s->failed = 0;
+    s->calls = s->open = s->trying = 0;
+    s->tokens = (ngx_int_t)BURST * TOKEN;
+    unlock(s);
 }
 
 static ngx_uint_t is_past(ngx_msec_t at) {

@@ -1,23 +1,44 @@
 /* Memory that all workers share: it outlives reloads, and workers. */
 #include "banyan.h"
 
+#include <xxhash.h>
+
 #define ROOM ((size_t)4 * 1024 * 1024)
 #define SPINS 1000
 
-static ngx_int_t zone_init(ngx_shm_zone_t *zone, void *data) {
-    ngx_slab_pool_t *pool = (ngx_slab_pool_t *)zone->shm.addr;
-    if (data) { /* a reload: everything stays as it is */
-        zone->data = data;
-        return NGX_OK;
-    }
+static banyan_shared_t *make(ngx_slab_pool_t *pool) {
     banyan_shared_t *shared = ngx_slab_calloc(pool, sizeof *shared);
     if (!shared)
-        return NGX_ERROR;
+        return NULL;
+    shared->owners = ngx_slab_calloc(pool, BANYAN_ROUTES_MAX * sizeof *shared->owners);
     shared->breakers = banyan_breakers_new(pool);
     shared->sampling = ngx_slab_calloc(pool, BANYAN_ROUTES_MAX * sizeof *shared->sampling);
     shared->marks = ngx_slab_calloc(pool, BANYAN_MARK_BUCKETS * sizeof *shared->marks);
+    return shared->owners && shared->breakers && shared->sampling && shared->marks ? shared : NULL;
+}
+
+/* Routes have places by their number. Where another stands after a reload, its place begins anew;
+ * workers of the configuration before use it on until they have ended, which does little harm. */
+static void give_places(const banyan_main_conf_t *conf, banyan_shared_t *shared) {
+    for (ngx_uint_t i = 0; i < conf->routes.nelts; i++) {
+        uint64_t owner = XXH3_64bits(conf->prefixes[i].ptr, conf->prefixes[i].len);
+        if (shared->owners[i] == owner)
+            continue;
+        shared->owners[i] = owner;
+        banyan_breaker_begin_anew(shared, i);
+        shared->sampling[i] = 0;
+    }
+}
+
+/* `data`: of the configuration before; everything else stays as it is. */
+static ngx_int_t zone_init(ngx_shm_zone_t *zone, void *data) {
+    const banyan_main_conf_t *conf = zone->data;
+    banyan_shared_t *shared = data ? data : make((ngx_slab_pool_t *)zone->shm.addr);
+    if (!shared)
+        return NGX_ERROR;
     zone->data = shared;
-    return shared->breakers && shared->sampling && shared->marks ? NGX_OK : NGX_ERROR;
+    give_places(conf, shared);
+    return NGX_OK;
 }
 
 char *banyan_shared_init(ngx_conf_t *cf, banyan_main_conf_t *conf) {
@@ -26,6 +47,7 @@ char *banyan_shared_init(ngx_conf_t *cf, banyan_main_conf_t *conf) {
     if (!conf->zone)
         return NGX_CONF_ERROR;
     conf->zone->init = zone_init;
+    conf->zone->data = conf; /* until then */
     return NGX_CONF_OK;
 }
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
+from harness.gateway import change_config, gateway, running  # noqa: F401  pylint: disable=unused-import
 from harness.process import wait_until
 
 READS, WRITES = ("GET", "HEAD", "OPTIONS"), ("POST", "PUT", "PATCH", "DELETE")
@@ -258,6 +258,22 @@ def test_what_nobody_covers_for_opens_no_breaker(gateway):  # noqa: F811
         gate.mongodb.answer = gate.mongodb.usual
         gate.route(fallback=True)
         assert gate.call(headers=U1).source == "mongodb"
+
+
+def test_the_breaker_is_the_routes(gateway):  # noqa: F811
+    """After a reload another route stands in its place."""
+    gate = gateway(route={"fallback": {"breaker": {"of": 4, "errors": "50%", "open": "60s"}}})
+    gate.mongodb.answer = fails(500)
+    with running(gate):
+        while gate.call(headers=U1).fallback != "breaker":
+            pass
+    gate.mongodb.answer = gate.mongodb.usual
+    with running(gate):
+        assert gate.call(headers=U1).fallback == "breaker"  # the same route: a restart forgets nothing
+    change_config(gate, lambda c: c["modules"]["catalogue"]["routes"][0].update(prefix="/api/goods"))
+    with running(gate):
+        wait_until(lambda: gate.call(path="/api/goods/7", headers=U1).status == 200, 10, "the new route")
+        assert gate.call(path="/api/goods/7", headers=U1).source == "mongodb"
 
 
 @pytest.mark.sanitize
