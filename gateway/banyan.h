@@ -45,7 +45,7 @@ extern ngx_command_t banyan_commands[];
 
 #define BANYAN_ATTRIBUTES_MAX 32
 #define BANYAN_ROUTES_MAX 1024
-#define BANYAN_MARK_BUCKETS 8192 /* 65,536 marks, 2.6 MiB */
+#define BANYAN_MARK_BUCKETS 8192 /* 65,536 marks, 2.1 MiB */
 #define BANYAN_COOKIE_LEN 32
 
 /* Where something about the asker comes from. */
@@ -282,7 +282,7 @@ void banyan_count_kept(const banyan_route_t *route, enum route_reason reason);
 void banyan_count_pin_ended(const banyan_route_t *route);
 void banyan_count_sampled(const banyan_route_t *route, enum route_side side);
 void banyan_count_dropped(const banyan_route_t *route, enum route_side side, enum frame_drop drop);
-/* What one call took, until the end of its answer; *ret_failed. -1: it says nothing. */
+/* What the call to the side that answers took, until the end of its answer. */
 int64_t banyan_latency_us(ngx_http_request_t *r, const banyan_request_t *b);
 /* Hands over what is there. */
 void banyan_counts_flush(const banyan_main_conf_t *conf);

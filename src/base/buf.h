@@ -1,8 +1,9 @@
 /*
  * A growing byte buffer with a hard maximum.
  *
- * Invariant: `len` <= `cap` <= `max`. The first append that would pass `max` latches `full`; later
- * appends do nothing, so a caller may append many times and test buf_ok once. Owner: one thread.
+ * Invariant: `len` <= `cap`, `len` <= `max`. The first append that would pass `max` latches `full`;
+ * later appends do nothing, so a caller may append many times and test buf_ok once. Owner: one
+ * thread.
  */
 #ifndef BANYAN_BASE_BUF_H
 #define BANYAN_BASE_BUF_H

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Appends the bytes of the file; `to` has the limit. ERR_STATE. */
+/* Appends the bytes of the file. ERR_STATE; ERR_LIMIT: `to` has no room for them. */
 int file_read(const char *path, struct buf *to, struct err *err) must_check;
 
 /* Beside its place, made durable, renamed: a reader sees the old bytes or the new ones, after a

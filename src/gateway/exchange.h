@@ -60,8 +60,9 @@ int exchange_answer_read(struct span json, struct exchange_answer *ret, struct e
 /* Of bytes that were published. */
 void exchange_etag(struct span bytes, char ret[EXCHANGE_ETAG_MAX]);
 
-/* Of everything in the configuration that decides which side answers which request: edge and
- * control must agree in it. Not of addresses, which each machine has its own. */
+/* Of the routes: what of the configuration says whose request it is, who asks, what may fall back
+ * and what is compared. Edge and control must agree in it. Not of addresses, limits and times,
+ * which each machine has its own. */
 void exchange_routes(const struct conf *conf, char ret[EXCHANGE_ETAG_MAX]);
 
 #endif

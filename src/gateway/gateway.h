@@ -26,7 +26,8 @@ struct gateway_view {
 /* "<state>.gateway"; free() it. */
 char *gateway_folder(const char *state_path);
 
-/* What a gateway works with and where; writes nothing. ERR_CONF. */
+/* What a gateway works with and where. Makes the folder, and writes the keys of tokens into it;
+ * nginx's configuration is left alone. ERR_CONF, ERR_STATE. */
 int gateway_new(const struct conf *conf, const char *state_path, const char *flags_blob,
                 struct gateway **ret_gateway, struct err *err) must_check;
 void gateway_free(struct gateway *g); /* NULL is fine; nginx goes on */

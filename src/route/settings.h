@@ -23,7 +23,7 @@ struct route_module {
     enum route_reads reads;
     enum route_writes writes;
     bool fallback;  /* `banyan fallback off` was not said */
-    bool caught_up; /* SQL has everything: from MongoDB it may be fallen back to */
+    bool caught_up; /* MongoDB has what SQL has, so that it may answer for it */
 };
 
 struct route_settings {
