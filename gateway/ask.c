@@ -144,8 +144,7 @@ static void ask_module(ngx_http_request_t *r, banyan_main_conf_t *conf, banyan_r
                        const struct route_module *m, struct route_question *q, ngx_uint_t *trial) {
     q->reads = m->reads;
     q->writes = m->writes;
-    q->may_fall_back =
-        m->fallback && b->route->guarded.len && m->writes != WRITES_MONGODB && q->is_read;
+    q->may_fall_back = q->is_read && b->route->guarded.len && route_may_fall_back(m);
     q->known = q->reads != READS_FLAG || banyan_published_flags();
     b->mongodb_reads = q->reads >= READS_FLAG && q->writes != WRITES_MONGODB;
     if (!q->known || !q->is_read || !wants_mongodb(r, b, m))

@@ -42,6 +42,13 @@ void buf_add_grown(struct buf *b, const void *bytes, size_t len) {
     b->len += len;
 }
 
+void buf_add_uint(struct buf *b, uint64_t v, size_t bytes) {
+    char raw[8];
+    for (size_t i = 0; i < bytes; i++)
+        raw[i] = (char)(v >> (8 * (bytes - 1 - i)));
+    buf_add(b, raw, bytes);
+}
+
 void buf_vprintf(struct buf *b, const char *fmt, va_list args) {
     va_list again;
     va_copy(again, args);

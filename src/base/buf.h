@@ -33,6 +33,12 @@ static inline void buf_clear(struct buf *b) {
     b->full = false;
 }
 
+/* Takes back what was appended since it had this length, and what did not fit. */
+static inline void buf_cut(struct buf *b, size_t len) {
+    b->len = len;
+    b->full = false;
+}
+
 static inline bool buf_ok(const struct buf *b) {
     return !b->full;
 }
@@ -68,6 +74,9 @@ static inline void buf_add_text(struct buf *b, const char *text) {
 static inline void buf_add_char(struct buf *b, char c) {
     buf_add(b, &c, 1);
 }
+
+/* Big-endian, in its lowest 1 to 8 bytes. */
+void buf_add_uint(struct buf *b, uint64_t v, size_t bytes);
 
 void buf_printf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 void buf_vprintf(struct buf *b, const char *fmt, va_list args) printf_like(2, 0);

@@ -3,7 +3,6 @@
 #include "base/text.h"
 #include "base/utf8.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -84,21 +83,6 @@ static int32_t hex4(const char *p, const char *end) {
     return v;
 }
 
-static size_t put_utf8(uint32_t c, char out[4]) {
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n - 1; i > 0; i--) {
-        out[i] = (char)(0x80 | (c & 0x3f));
-        c >>= 6;
-    }
-    out[0] = (char)(lead[n] | c);
-    return n;
-}
-
 /* The escape at `p` ("\..." with what follows): its length in the text, its bytes in `out`; 0: not
  * valid JSON. */
 static size_t read_escape(const char *p, const char *end, char out[4], size_t *ret_out) {
@@ -117,7 +101,7 @@ static size_t read_escape(const char *p, const char *end, char out[4], size_t *r
     if (c < 0 || (c >= 0xdc00 && c <= 0xdfff))
         return 0;
     if (c < 0xd800 || c > 0xdbff) {
-        *ret_out = put_utf8((uint32_t)c, out);
+        *ret_out = utf8_put((uint32_t)c, out);
         return 6;
     }
     if (end - p < 12 || p[6] != '\\' || p[7] != 'u')
@@ -125,7 +109,7 @@ static size_t read_escape(const char *p, const char *end, char out[4], size_t *r
     int32_t low = hex4(p + 8, end);
     if (low < 0xdc00 || low > 0xdfff)
         return 0;
-    *ret_out = put_utf8(0x10000 + (((uint32_t)c & 0x3ff) << 10) + ((uint32_t)low & 0x3ff), out);
+    *ret_out = utf8_put(0x10000 + (((uint32_t)c & 0x3ff) << 10) + ((uint32_t)low & 0x3ff), out);
     return 12;
 }
 

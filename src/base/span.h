@@ -33,6 +33,13 @@ static inline bool span_eq(struct span a, struct span b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Below 0, 0, above 0: the order of bytes; what another begins with stands before it. */
+static inline int span_compare(struct span a, struct span b) {
+    size_t common = a.len < b.len ? a.len : b.len;
+    int r = common ? memcmp(a.ptr, b.ptr, common) : 0;
+    return r ? r : (a.len > b.len) - (a.len < b.len);
+}
+
 static inline bool span_is(struct span a, const char *text) {
     return span_eq(a, span_of(text));
 }

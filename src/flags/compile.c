@@ -382,11 +382,8 @@ static int compile_zones(struct compiler *c, struct blob_list *ret_list) {
 }
 
 static int by_name(const void *a, const void *b) {
-    struct span x = (*(const struct flags_flag *const *)a)->name;
-    struct span y = (*(const struct flags_flag *const *)b)->name;
-    size_t common = x.len < y.len ? x.len : y.len;
-    int r = common ? memcmp(x.ptr, y.ptr, common) : 0;
-    return r ? r : (x.len > y.len) - (x.len < y.len);
+    return span_compare((*(const struct flags_flag *const *)a)->name,
+                        (*(const struct flags_flag *const *)b)->name);
 }
 
 /* Flags in the order of the blob, and their numbers. */

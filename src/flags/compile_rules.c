@@ -11,10 +11,7 @@ static int compare_numbers(const void *a, const void *b) {
 }
 
 static int compare_spans(const void *a, const void *b) {
-    const struct span *x = a, *y = b;
-    size_t common = x->len < y->len ? x->len : y->len;
-    int r = common ? memcmp(x->ptr, y->ptr, common) : 0;
-    return r ? r : (x->len > y->len) - (x->len < y->len);
+    return span_compare(*(const struct span *)a, *(const struct span *)b);
 }
 
 static void sort_values(struct compiler *c, const struct flags_condition *condition,

@@ -25,18 +25,12 @@ static bool has_number(const struct flags_set *set, struct blob_list list, doubl
     return low < list.count && numbers[low] == v;
 }
 
-static int compare(struct span a, struct span b) {
-    size_t common = a.len < b.len ? a.len : b.len;
-    int r = common ? memcmp(a.ptr, b.ptr, common) : 0;
-    return r ? r : (a.len > b.len) - (a.len < b.len);
-}
-
 static bool has_text(const struct flags_set *set, struct blob_list list, struct span v) {
     const struct blob_text *texts = blob_at(set, list.at);
     uint32_t low = 0, high = list.count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int r = compare(blob_span(set, texts[middle]), v);
+        int r = span_compare(blob_span(set, texts[middle]), v);
         if (r == 0)
             return true;
         if (r < 0)
@@ -73,7 +67,8 @@ static bool text_holds(const struct flags_set *set, const struct blob_condition 
         return false;
     enum flags_operator op = (enum flags_operator)c->op;
     if (op == FLAGS_LESS || op == FLAGS_GREATER) {
-        int r = compare(v, blob_span(set, *(const struct blob_text *)blob_at(set, c->texts.at)));
+        int r =
+            span_compare(v, blob_span(set, *(const struct blob_text *)blob_at(set, c->texts.at)));
         return in_order(op, r<0, r> 0);
     }
     return among(op, has_text(set, c->texts, v));

@@ -223,10 +223,8 @@ static bool in_order(struct logic_run *run, enum logic_op op, const struct logic
                      const struct logic_value *b) {
     double x, y;
     if (a->type == LOGIC_STRING && b->type == LOGIC_STRING) {
-        size_t common = a->text.len < b->text.len ? a->text.len : b->text.len;
-        int r = common ? memcmp(a->text.ptr, b->text.ptr, common) : 0;
-        x = r ? r : (double)a->text.len;
-        y = r ? 0 : (double)b->text.len;
+        x = span_compare(a->text, b->text);
+        y = 0;
     } else {
         x = logic_number(run, a);
         y = logic_number(run, b);

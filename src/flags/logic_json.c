@@ -1,6 +1,7 @@
 #include "flags/logic_json.h"
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -92,25 +93,6 @@ static bool read_hex(const char *at, const char *end, uint32_t *ret_unit) {
     return true;
 }
 
-static char *put_code_point(char *out, uint32_t c) {
-    if (c < 0x80) {
-        *out++ = (char)c;
-    } else if (c < 0x800) {
-        *out++ = (char)(0xc0 | c >> 6);
-        *out++ = (char)(0x80 | (c & 0x3f));
-    } else if (c < 0x10000) {
-        *out++ = (char)(0xe0 | c >> 12);
-        *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (c & 0x3f));
-    } else {
-        *out++ = (char)(0xf0 | c >> 18);
-        *out++ = (char)(0x80 | (c >> 12 & 0x3f));
-        *out++ = (char)(0x80 | (c >> 6 & 0x3f));
-        *out++ = (char)(0x80 | (c & 0x3f));
-    }
-    return out;
-}
-
 /* \uXXXX, with its second half where there is one; what is half only becomes U+FFFD. NULL: no
  * digits. A unit takes 6 bytes and gives at most 3, a pair takes 12 and gives 4. */
 static const char *read_unit(const char *at, const char *end, char **out) {
@@ -125,7 +107,7 @@ static const char *read_unit(const char *at, const char *end, char **out) {
     } else if (c >= 0xd800 && c < 0xe000) {
         c = 0xfffd;
     }
-    *out = put_code_point(*out, c);
+    *out += utf8_put(c, *out);
     return at;
 }
 

@@ -155,15 +155,9 @@ static bool read_version(struct span s, struct version *ret_version) {
     return s.len == 0;
 }
 
-static int compare_bytes(struct span a, struct span b) {
-    size_t common = a.len < b.len ? a.len : b.len;
-    int r = common ? memcmp(a.ptr, b.ptr, common) : 0;
-    return r ? r : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Of any length, without leading zeros. */
 static int compare_digits(struct span a, struct span b) {
-    return a.len != b.len ? (a.len > b.len) - (a.len < b.len) : compare_bytes(a, b);
+    return a.len != b.len ? (a.len > b.len) - (a.len < b.len) : span_compare(a, b);
 }
 
 static struct span next_identifier(struct span *s) {
@@ -185,7 +179,7 @@ static int compare_prerelease(struct span a, struct span b) {
         if (x_number != y_number)
             r = x_number ? -1 : 1;
         else
-            r = x_number ? compare_digits(x, y) : compare_bytes(x, y);
+            r = x_number ? compare_digits(x, y) : span_compare(x, y);
         if (r)
             return r;
     }

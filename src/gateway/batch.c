@@ -2,35 +2,29 @@
 
 #define MAGIC "BYB1"
 
-static void add_uint(struct buf *out, uint64_t v, size_t bytes) {
-    for (size_t i = bytes; i-- > 0;)
-        buf_add_char(out, (char)(v >> (8 * i)));
-}
-
 void batch_begin(struct buf *out, const char *id, int64_t sequence) {
     buf_add_text(out, MAGIC);
     buf_add(out, id, BATCH_ID);
-    add_uint(out, (uint64_t)sequence, 8);
+    buf_add_uint(out, (uint64_t)sequence, 8);
 }
 
 bool batch_add(struct buf *out, const struct batch_row *row) {
     size_t before = out->len;
     if (row->module.len > UINT16_MAX || row->route.len > UINT16_MAX)
         return false;
-    add_uint(out, row->module.len, 2);
+    buf_add_uint(out, row->module.len, 2);
     buf_add_span(out, row->module);
-    add_uint(out, row->route.len, 2);
+    buf_add_uint(out, row->route.len, 2);
     buf_add_span(out, row->route);
-    add_uint(out, row->side, 1);
-    add_uint(out, (uint64_t)row->count, 8);
-    add_uint(out, (uint64_t)row->errors, 8);
-    add_uint(out, (uint64_t)row->rescued, 8);
-    add_uint(out, row->histogram.len, 4);
+    buf_add_uint(out, row->side, 1);
+    buf_add_uint(out, (uint64_t)row->count, 8);
+    buf_add_uint(out, (uint64_t)row->errors, 8);
+    buf_add_uint(out, (uint64_t)row->rescued, 8);
+    buf_add_uint(out, row->histogram.len, 4);
     buf_add_span(out, row->histogram);
     if (buf_ok(out))
         return true;
-    out->len = before;
-    out->full = false;
+    buf_cut(out, before);
     return false;
 }
 

@@ -67,8 +67,8 @@ int explain_settings(struct explanation *x, struct state *s, bool *ret_ask, stru
         return rc;
     x->question = (struct route_question){
         .reads = r.module.reads, .writes = r.module.writes, .is_read = is_read(x), .known = true};
-    x->question.may_fall_back = x->question.is_read && r.module.fallback &&
-                                x->route->fallback.enabled && r.module.writes != WRITES_MONGODB;
+    x->question.may_fall_back =
+        x->question.is_read && x->route->fallback.enabled && route_may_fall_back(&r.module);
     *ret_ask = x->question.is_read && r.module.reads == READS_FLAG;
     return 0;
 }

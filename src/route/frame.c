@@ -17,20 +17,13 @@ const char *frame_drop_name(enum frame_drop drop) {
 
 /* ---- writing ---- */
 
-static void add_uint(struct buf *out, uint64_t v, unsigned bytes) {
-    char raw[8];
-    for (unsigned i = 0; i < bytes; i++)
-        raw[i] = (char)(v >> (8 * (bytes - 1 - i)));
-    buf_add(out, raw, bytes);
-}
-
 static void add_bytes(struct buf *out, struct span s) {
-    add_uint(out, s.len, 4);
+    buf_add_uint(out, s.len, 4);
     buf_add_span(out, s);
 }
 
 static void add_headers(struct buf *out, const struct frame_headers *h) {
-    add_uint(out, h->count, 2);
+    buf_add_uint(out, h->count, 2);
     for (size_t i = 0; i < h->count; i++) {
         add_bytes(out, h->list[i].name);
         add_bytes(out, h->list[i].value);
@@ -54,17 +47,16 @@ static bool names_fit(const struct span *names, size_t count) {
 }
 
 static void begin(struct buf *out, enum frame_kind kind) {
-    add_uint(out, 0, FRAME_HEAD); /* known at the end */
-    add_uint(out, FRAME_VERSION, 1);
-    add_uint(out, kind, 1);
+    buf_add_uint(out, 0, FRAME_HEAD); /* known at the end */
+    buf_add_uint(out, FRAME_VERSION, 1);
+    buf_add_uint(out, kind, 1);
 }
 
 /* Whether it fits; if not, `out` is as before. */
 static bool end(struct buf *out, size_t start) {
     size_t len = out->len - start;
     if (!buf_ok(out) || len > FRAME_MAX) {
-        out->len = start;
-        out->full = false;
+        buf_cut(out, start);
         return false;
     }
     uint32_t rest = (uint32_t)(len - FRAME_HEAD);
@@ -81,24 +73,24 @@ bool frame_sample_write(struct buf *out, const struct frame_sample *s) {
         s->asked_body.len > FRAME_ASK_MAX || s->body.len > FRAME_BODY_MAX)
         return false;
     begin(out, FRAME_SAMPLE);
-    add_uint(out, s->generation, 8);
-    add_uint(out, (uint64_t)s->at_us, 8);
+    buf_add_uint(out, s->generation, 8);
+    buf_add_uint(out, (uint64_t)s->at_us, 8);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         add_bytes(out, names[i]);
     add_bytes(out, s->uri);
-    add_uint(out, s->tls, 1);
+    buf_add_uint(out, s->tls, 1);
     add_headers(out, &s->asked);
     add_bytes(out, s->asked_body);
-    add_uint(out, s->side, 1);
-    add_uint(out, s->reason, 1);
-    add_uint(out, s->failure, 1);
-    add_uint(out, s->status, 2);
-    add_uint(out, (uint64_t)s->upstream_us, 8);
+    buf_add_uint(out, s->side, 1);
+    buf_add_uint(out, s->reason, 1);
+    buf_add_uint(out, s->failure, 1);
+    buf_add_uint(out, s->status, 2);
+    buf_add_uint(out, (uint64_t)s->upstream_us, 8);
     add_headers(out, &s->answered);
     add_bytes(out, s->body);
-    add_uint(out, s->truncated, 1);
-    add_uint(out, s->why, 1);
-    add_uint(out, s->weight, 8);
+    buf_add_uint(out, s->truncated, 1);
+    buf_add_uint(out, s->why, 1);
+    buf_add_uint(out, s->weight, 8);
     return end(out, start);
 }
 
@@ -110,16 +102,16 @@ bool frame_statistics_write(struct buf *out, const struct frame_statistics *s) {
     if (!names_fit(names, 2) || s->latency.len > LATENCY_MAX)
         return false;
     begin(out, FRAME_STATISTICS);
-    add_uint(out, s->generation, 8);
+    buf_add_uint(out, s->generation, 8);
     add_bytes(out, s->module);
     add_bytes(out, s->route);
-    add_uint(out, s->side, 1);
-    add_uint(out, s->write, 1);
+    buf_add_uint(out, s->side, 1);
+    buf_add_uint(out, s->write, 1);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        add_uint(out, counts[i], 8);
-    add_uint(out, FRAME_DROP_COUNT, 1);
+        buf_add_uint(out, counts[i], 8);
+    buf_add_uint(out, FRAME_DROP_COUNT, 1);
     for (size_t i = 0; i < FRAME_DROP_COUNT; i++)
-        add_uint(out, s->dropped[i], 8);
+        buf_add_uint(out, s->dropped[i], 8);
     add_bytes(out, s->latency);
     return end(out, start);
 }

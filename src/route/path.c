@@ -1,5 +1,7 @@
 #include "route/path.h"
 
+#include "base/text.h"
+
 #include <string.h>
 
 static bool owns(struct span prefix, struct span path) {
@@ -17,19 +19,14 @@ size_t route_find(const struct span *prefixes, size_t count, struct span path) {
     return best;
 }
 
-static int hex(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 size_t route_decode(struct span path, char *out) {
     size_t n = 0;
     for (size_t i = 0; i < path.len; i++) {
-        bool escaped = path.ptr[i] == '%' && i + 2 < path.len && hex(path.ptr[i + 1]) >= 0 &&
-                       hex(path.ptr[i + 2]) >= 0;
-        out[n++] = escaped ? (char)(hex(path.ptr[i + 1]) * 16 + hex(path.ptr[i + 2])) : path.ptr[i];
+        bool room = path.ptr[i] == '%' && i + 2 < path.len;
+        int high = room ? text_hex_digit(path.ptr[i + 1]) : -1;
+        int low = room ? text_hex_digit(path.ptr[i + 2]) : -1;
+        bool escaped = high >= 0 && low >= 0;
+        out[n++] = escaped ? (char)(high * 16 + low) : path.ptr[i];
         i += escaped ? 2 : 0;
     }
     return n;

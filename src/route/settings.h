@@ -32,6 +32,12 @@ struct route_settings {
     struct route_module modules[ROUTE_MODULES_MAX];
 };
 
+/* Whether SQL may answer a read in MongoDB's place, where its route or operation covers for that:
+ * as long as SQL gets every write. */
+static inline bool route_may_fall_back(const struct route_module *m) {
+    return m->fallback && m->writes != WRITES_MONGODB;
+}
+
 /* Appends. */
 void route_settings_write(struct buf *out, const struct route_settings *settings);
 
