@@ -108,7 +108,6 @@ typedef struct {
     int64_t watermark_max_age_us;
     int64_t drain_us;      /* banyan_drain: of WebSockets */
     ngx_int_t cookie;      /* index of the variable */
-    uint64_t generation;   /* banyan_generation: says which configuration a sample belongs to */
     ngx_int_t request_id;  /* index of the variable */
     ngx_array_t *keys;     /* of tokens, by path (asker.c); NULL: none */
     ngx_array_t *trusted;  /* ngx_cidr_t; NULL: nobody */

@@ -88,10 +88,8 @@ void banyan_count_dropped(const banyan_route_t *route, enum route_side side, enu
 
 /* ---- handing over ---- */
 
-static bool hand_over(const banyan_main_conf_t *conf, const banyan_route_t *route,
-                      enum route_side side, bool write, row_t *row) {
-    struct frame_statistics s = {.generation = conf->generation,
-                                 .module = banyan_span(route->module),
+static bool hand_over(const banyan_route_t *route, enum route_side side, bool write, row_t *row) {
+    struct frame_statistics s = {.module = banyan_span(route->module),
                                  .route = banyan_span(route->prefix),
                                  .side = side,
                                  .write = write,
@@ -124,7 +122,7 @@ void banyan_counts_flush(const banyan_main_conf_t *conf) {
         row_t *row = &counts.rows[i];
         if (!row->changed)
             continue;
-        if (!hand_over(conf, &routes[i / 4], (enum route_side)(i / 2 % 2), i % 2, row))
+        if (!hand_over(&routes[i / 4], (enum route_side)(i / 2 % 2), i % 2, row))
             return;
         begin_anew(row);
     }

@@ -1,7 +1,7 @@
 /* Directives.
  *
  *   banyan_flags PATH;  banyan_settings PATH;      the published files
- *   banyan_samples SOCKET;  banyan_generation N;   where samples and statistics go
+ *   banyan_samples SOCKET;                         where samples and statistics go
  *   banyan_applied PATH;  banyan_watermark_max_age TIME;   how far MongoDB is
  *   banyan_trusted CIDR ...;                       peers whose identity headers count
  *   banyan_identity_header NAME ...;               those headers
@@ -276,19 +276,6 @@ static char *set_identity(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
     return add_names(cf, &main->identity, cf->args->elts, cf->args->nelts);
 }
 
-/* A number of 64 bits, in hexadecimal digits. */
-static char *set_generation(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
-    (void)cmd;
-    banyan_main_conf_t *main = conf;
-    ngx_str_t *v = cf->args->elts;
-    ngx_int_t high = v[1].len == 16 ? ngx_hextoi(v[1].data, 8) : NGX_ERROR;
-    ngx_int_t low = v[1].len == 16 ? ngx_hextoi(v[1].data + 8, 8) : NGX_ERROR;
-    if (high < 0 || low < 0)
-        return "needs 16 hexadecimal digits";
-    main->generation = (uint64_t)high << 32 | (uint64_t)low;
-    return NGX_CONF_OK;
-}
-
 /* Into the microseconds at the command's offset. */
 static char *set_time(ngx_conf_t *cf, ngx_command_t *cmd, void *conf) {
     int64_t *to = (int64_t *)(void *)((char *)conf + cmd->offset);
@@ -330,8 +317,6 @@ ngx_command_t banyan_commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(banyan_main_conf_t, watermark_max_age_us), NULL},
     {ngx_string("banyan_drain"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_time,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(banyan_main_conf_t, drain_us), NULL},
-    {ngx_string("banyan_generation"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_generation,
-     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("banyan_trusted"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, set_trusted,
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("banyan_identity_header"), NGX_HTTP_MAIN_CONF | NGX_CONF_1MORE, set_identity,

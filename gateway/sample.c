@@ -243,7 +243,6 @@ static void describe(ngx_http_request_t *r, const banyan_main_conf_t *conf,
                      const banyan_request_t *b, struct frame_sample *s) {
     const banyan_sample_t *from = b->sample;
     ngx_memzero(s, offsetof(struct frame_sample, asked));
-    s->generation = conf->generation;
     s->at_us = (int64_t)r->start_sec * 1000000 + (int64_t)r->start_msec * 1000;
     s->module = banyan_span(b->route->module);
     s->route = banyan_span(b->route->prefix);

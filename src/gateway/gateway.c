@@ -35,7 +35,6 @@ struct gateway {
     bool failed;                   /* the last attempt; the owner's thread only */
     struct route_settings written; /* what nginx's configuration says; the owner's thread only */
     pthread_mutex_t lock;          /* all below */
-    uint64_t generation;
     struct route_settings routing; /* as published last */
     bool outdated;                 /* nginx's configuration is of another `routing` */
     struct gateway_view view;
@@ -204,23 +203,11 @@ const char *gateway_samples(const struct gateway *g) {
     return g->samples;
 }
 
-uint64_t gateway_generation(struct gateway *g) {
-    pthread_mutex_lock(&g->lock);
-    uint64_t generation = g->generation;
-    pthread_mutex_unlock(&g->lock);
-    return generation;
-}
-
 /* Takes up what was published, for the configuration that is written next. */
 static void take_routing(struct gateway *g) {
     pthread_mutex_lock(&g->lock);
     g->written = g->routing;
     g->outdated = false;
-    pthread_mutex_unlock(&g->lock);
-    const struct nginx_paths paths = paths_of(g);
-    uint64_t generation = nginx_conf_generation(g->conf, &paths);
-    pthread_mutex_lock(&g->lock);
-    g->generation = generation;
     pthread_mutex_unlock(&g->lock);
 }
 

@@ -61,8 +61,6 @@ const char *gateway_applied(const struct gateway *g);
 /* The socket that nginx's workers connect to with samples and statistics (route/frame.h): the
  * daemon listens there. Borrowed. */
 const char *gateway_samples(const struct gateway *g);
-/* What frames of the present configuration carry. Any thread. */
-uint64_t gateway_generation(struct gateway *g);
 
 /* The configuration, as it would be written. */
 void gateway_conf(const struct gateway *g, struct buf *out);

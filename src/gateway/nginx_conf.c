@@ -5,13 +5,11 @@
 #include "gateway/nginx_log.h"
 #include "route/sampling.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <xxhash.h>
 
 /* Idle connections that each worker keeps to each service. */
 #define KEEPALIVE 64
@@ -293,10 +291,7 @@ static void add_server(struct buf *out, const struct conf *conf, const struct ng
     line(out, 1, "}");
 }
 
-#define HTTP_MAX ((size_t)16 * 1024 * 1024)
-
-static void add_settings(struct buf *out, const struct conf *conf,
-                         const struct nginx_paths *paths) {
+static void add_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
     line(out, 1, "banyan_flags \"%s\";", paths->flags);
     line(out, 1, "banyan_settings \"%s\";", paths->settings);
     line(out, 1, "banyan_applied \"%s\";", paths->applied);
@@ -314,17 +309,6 @@ static void add_settings(struct buf *out, const struct conf *conf,
     each_route(out, conf, paths, add_route_upstreams);
     each_route(out, conf, paths, add_route);
     add_server(out, conf, paths);
-}
-
-uint64_t nginx_conf_generation(const struct conf *conf, const struct nginx_paths *paths) {
-    _cleanup_(buf_release) struct buf text = {.max = HTTP_MAX};
-    add_settings(&text, conf, paths);
-    return XXH3_64bits(text.data, text.len);
-}
-
-static void add_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths) {
-    line(out, 1, "banyan_generation %016" PRIx64 ";", nginx_conf_generation(conf, paths));
-    add_settings(out, conf, paths);
 }
 
 /* ---- the files ---- */

@@ -33,7 +33,4 @@ void nginx_conf_whole(struct buf *out, const struct conf *conf, const struct ngi
 void nginx_conf_main(struct buf *out, const struct nginx_paths *paths);
 void nginx_conf_http(struct buf *out, const struct conf *conf, const struct nginx_paths *paths);
 
-/* Says which configuration a sample was taken under: another text has another number. */
-uint64_t nginx_conf_generation(const struct conf *conf, const struct nginx_paths *paths);
-
 #endif

@@ -73,7 +73,6 @@ bool frame_sample_write(struct buf *out, const struct frame_sample *s) {
         s->asked_body.len > FRAME_ASK_MAX || s->body.len > FRAME_BODY_MAX)
         return false;
     begin(out, FRAME_SAMPLE);
-    buf_add_uint(out, s->generation, 8);
     buf_add_uint(out, (uint64_t)s->at_us, 8);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         add_bytes(out, names[i]);
@@ -102,7 +101,6 @@ bool frame_statistics_write(struct buf *out, const struct frame_statistics *s) {
     if (!names_fit(names, 2) || s->latency.len > LATENCY_MAX)
         return false;
     begin(out, FRAME_STATISTICS);
-    buf_add_uint(out, s->generation, 8);
     add_bytes(out, s->module);
     add_bytes(out, s->route);
     buf_add_uint(out, s->side, 1);
@@ -205,7 +203,6 @@ static int done(const struct cursor *c, struct err *err) {
 }
 
 static void take_request(struct cursor *c, struct frame_sample *s) {
-    s->generation = cursor_u64(c);
     s->at_us = take_time(c);
     struct span *const names[] = {&s->module, &s->route, &s->request_id, &s->method, &s->remote};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -244,7 +241,6 @@ int frame_statistics_read(struct span frame, struct frame_statistics *ret, struc
     int rc = open_frame(frame, FRAME_STATISTICS, &c, err);
     if (rc < 0)
         return rc;
-    ret->generation = cursor_u64(&c);
     ret->module = take_bytes(&c, NAME_MAX_BYTES);
     ret->route = take_bytes(&c, NAME_MAX_BYTES);
     ret->side = (enum route_side)take_enum(&c, ROUTE_MONGODB + 1);

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAME_VERSION 1
+#define FRAME_VERSION 2
 #define FRAME_HEAD 4 /* bytes of the length */
 
 #define FRAME_BODY_MAX ((size_t)256 * 1024)   /* of an answer: what is longer is cut */
@@ -58,8 +58,7 @@ struct frame_headers {
 };
 
 struct frame_sample {
-    uint64_t generation; /* of nginx's configuration */
-    int64_t at_us;       /* wall clock, when the request came */
+    int64_t at_us; /* wall clock, when the request came */
     struct span module, route;
     struct span request_id;
     struct span method, uri; /* raw, with the query */
@@ -100,7 +99,6 @@ const char *frame_drop_name(enum frame_drop drop);
 
 /* Since the frame before; one route and side. */
 struct frame_statistics {
-    uint64_t generation;
     struct span module, route;
     enum route_side side; /* who answered, or failed to */
     bool write;           /* of writes; else of reads */

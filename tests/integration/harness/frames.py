@@ -21,7 +21,7 @@ def headers(values):
 
 
 def frame(kind, payload):
-    return struct.pack(">IBB", len(payload) + 2, 1, kind) + payload
+    return struct.pack(">IBB", len(payload) + 2, 2, kind) + payload
 
 
 def sample(uri, body, *, module="catalogue", route="/api/products", method="GET", asked=None, asked_body=b"",
@@ -30,7 +30,7 @@ def sample(uri, body, *, module="catalogue", route="/api/products", method="GET"
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     answered = {"Content-Type": "application/json"} if answered is None else answered
     return frame(1, b"".join((
-        struct.pack(">QQ", 1, time.time_ns() // 1000), text(module), text(route),
+        struct.pack(">Q", time.time_ns() // 1000), text(module), text(route),
         text(request or f"request-{next(_ids)}"), text(method), text("127.0.0.1"), text(uri), b"\0",
         headers({"Host": "shop.example"} | (asked or {})), text(asked_body),
         struct.pack(">BBBHQ", ("sql", "mongodb").index(side), 0, 0, status, 1000),
@@ -42,7 +42,7 @@ def statistics(count=0, errors=0, rescued=0, *, module="catalogue", route="/api/
                kept=(0, 0, 0), drops=(0, 0, 0, 0), latency=b""):
     """What came to the counters; `kept`: pinned, pins ended, spared; `latency`: a histogram's blob."""
     return frame(2, b"".join((
-        struct.pack(">Q", 1), text(module), text(route), struct.pack(">BB", ("sql", "mongodb").index(side), write),
+        text(module), text(route), struct.pack(">BB", ("sql", "mongodb").index(side), write),
         struct.pack(">7Q", count, errors, rescued, *kept, 0), struct.pack(f">B{len(drops)}Q", len(drops), *drops),
         text(latency))))
 

@@ -35,7 +35,7 @@ class Cursor:
 
 class Sample:
     def __init__(self, c):
-        self.generation, self.at_us = c.number("Q"), c.number("Q")
+        self.at_us = c.number("Q")
         self.module, self.route, self.id, self.method, self.remote, self.uri = (c.text().decode() for _ in range(6))
         self.tls, self.asked, self.asked_body = c.number("B"), dict(c.headers()), c.text()
         self.side = ("sql", "mongodb")[c.number("B")]
@@ -49,7 +49,7 @@ class Sample:
 
 class Statistics:
     def __init__(self, c):
-        self.generation, self.module, self.route = c.number("Q"), c.text().decode(), c.text().decode()
+        self.module, self.route = c.text().decode(), c.text().decode()
         self.side, self.write = ("sql", "mongodb")[c.number("B")], bool(c.number("B"))
         self.count, self.errors, self.rescued, self.pinned, self.pins_ended, self.spared, self.sampled = (c.number("Q") for _ in range(7))
         assert c.number("B") == len(_DROPS)
@@ -126,7 +126,7 @@ class Reader:
             if len(data) < 4 + size:
                 return
             version, kind = data[4], data[5]
-            assert version == 1 and kind in (1, 2)
+            assert version == 2 and kind in (1, 2)
             cursor = Cursor(bytes(data[6:4 + size]))
             if kind == 1:
                 self.samples.append(Sample(cursor))
