@@ -10,7 +10,6 @@ struct published {
     ino_t inode;
     struct timespec changed;
     off_t size;
-    unsigned refused : 1; /* the last look: said once */
 };
 
 struct look {

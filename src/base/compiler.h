@@ -6,8 +6,6 @@
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
 #define noreturn_ __attribute__((noreturn))
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Defines x##p, the cleanup handler of a pointer variable, from its destructor. */
 #define DEFINE_CLEANUP(type, destructor)                                                           \

@@ -56,9 +56,6 @@ static void add_value(struct buf *b, bool json, const struct log_field *f) {
     case LOG_FIELD_INT:
         buf_printf(b, "%" PRId64, f->number);
         return;
-    case LOG_FIELD_DOUBLE:
-        buf_printf(b, "%.3f", f->real);
-        return;
     case LOG_FIELD_SPAN:
         if (!json && is_plain(f->text))
             buf_add_span(b, f->text);

@@ -21,17 +21,14 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_field {
     const char *name; /* NULL ends the list */
-    enum { LOG_FIELD_INT, LOG_FIELD_SPAN, LOG_FIELD_DOUBLE } kind;
+    enum { LOG_FIELD_INT, LOG_FIELD_SPAN } kind;
     int64_t number;
-    double real;
     struct span text;
 };
 
 #define LOG_INT(n, v)                                                                              \
     ((struct log_field){.name = (n), .kind = LOG_FIELD_INT, .number = (int64_t)(v)})
-#define LOG_REAL(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_DOUBLE, .real = (v)})
 #define LOG_STR(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_SPAN, .text = span_of(v)})
-#define LOG_SPAN(n, v) ((struct log_field){.name = (n), .kind = LOG_FIELD_SPAN, .text = (v)})
 
 #define log_event(level, event, ...)                                                               \
     log_write((level), (event),                                                                    \

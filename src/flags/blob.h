@@ -63,7 +63,6 @@ enum {
     BLOB_KILLED = 2,
     BLOB_MATCH_ANY = 4,
     BLOB_NO_VALUE = 8, /* switched off gives no value */
-    BLOB_SWITCH = 16,  /* all variants are booleans: "on" is the value */
     BLOB_SETTLED = 32, /* settled_* is the answer to everybody */
     BLOB_OFF_LAST = 64 /* rule: holds, but the rollout leaves out: off */
 };

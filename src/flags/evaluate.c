@@ -1,12 +1,8 @@
 #include "flags/flags.h"
 
 #include "flags/blob.h"
-#include "flags/bucket.h"
-#include "flags/custom.h"
 #include "flags/decide.h"
 #include "flags/logic.h"
-
-#include <stdio.h>
 
 /* What one flag, and those that it requires, comes to. */
 struct decision {
@@ -21,10 +17,6 @@ struct decision {
 
 uint32_t flags_count(const struct flags_set *set) {
     return set->bytes ? blob_head(set)->flags.count : 0;
-}
-
-uint64_t flags_version(const struct flags_set *set) {
-    return set->bytes ? blob_head(set)->version : 0;
 }
 
 struct span flags_metadata(const struct flags_set *set) {

@@ -35,7 +35,6 @@ int flags_open(const void *bytes, size_t len, struct flags_set *ret_set,
 
 /* 0 for an empty (zeroed) set. */
 uint32_t flags_count(const struct flags_set *set);
-uint64_t flags_version(const struct flags_set *set);
 struct span flags_metadata(const struct flags_set *set);
 
 /* FLAGS_NONE: no such flag. Flags are numbered in the byte order of their names. */

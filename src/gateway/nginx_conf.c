@@ -1,13 +1,11 @@
 #include "gateway/nginx_conf.h"
 
-#include "base/mem.h"
 #include "gateway/keys.h"
 #include "gateway/nginx_log.h"
 #include "route/sampling.h"
 
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdarg.h>
 #include <string.h>
 #include <strings.h>
 
@@ -183,9 +181,9 @@ static void add_location(struct buf *out, const struct nginx_paths *paths, size_
             line(out, 3, "proxy_send_timeout %lldms;", (long long)(l->guard->timeout_us / 1000));
         }
         line(out, 3, "proxy_intercept_errors on;");
-        bool all = falls_back_on(l->guard, "5xx");
-        line(out, 3, "error_page%s %s%s = @banyan_%zu_rescue;",
-             falls_back_on(l->guard, "404") ? " 404" : "", all ? FAILURES : "502 504", "", n);
+        line(out, 3, "error_page%s %s = @banyan_%zu_rescue;",
+             falls_back_on(l->guard, "404") ? " 404" : "",
+             falls_back_on(l->guard, "5xx") ? FAILURES : "502 504", n);
     }
     line(out, 2, "}");
 }

@@ -40,7 +40,7 @@ static const char *value_of(const struct field *f, const struct conf_route *r,
     case TARGET:
         return route_side_name(side);
     case SERVICE:
-        return is_plain(s->service.text) ? s->service.text : f->variable;
+        return s->service.text; /* conf_check_service: letters, digits, dots, dashes */
     case MIGRATED:
         return side == ROUTE_MONGODB ? "true" : "false";
     }
