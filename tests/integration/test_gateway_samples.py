@@ -1,8 +1,10 @@
 """Samples and statistics of the gateway: what the daemon gets to see, and that no client notices."""
+import contextlib
 import os
 import pathlib
 import re
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -10,6 +12,7 @@ import time
 import pytest
 
 from harness.gateway import gateway, running  # noqa: F401  pylint: disable=unused-import
+from harness.memory import resident
 from harness.process import children, wait_until
 from harness.samples import Reader
 
@@ -21,13 +24,13 @@ def sampled(gateway):  # noqa: F811
     """sampled(route=..., ...): a gateway whose daemon was killed, and a reader in its place."""
     made = []
 
-    def make(route=None, **more):
+    def make(route=None, wait_for=2, **more):
         gate = gateway(route=ALL | (route or {}), **more)
         with running(gate) as daemon:
             daemon.kill9()
         reader = Reader(gate.folder)
         made.append(reader)
-        reader.wait_for_workers()
+        reader.wait_for_workers(wait_for)
         return gate, reader
 
     yield make
@@ -56,6 +59,55 @@ def test_a_sample_is_the_request_and_its_answer(sampled):
     assert gate.get(X_User_Id="u1").source == "mongodb"
     wait_until(lambda: len(reader.samples) == 2, 5, "the next")
     assert (reader.samples[1].side, reader.samples[1].status) == ("mongodb", 200)
+
+
+class Holds:
+    """A service that says the head of its answer, and the rest when it is let go on."""
+
+    def __init__(self):
+        self.listener, self.heads, self.go_on = socket.create_server(("127.0.0.1", 0), backlog=128), 0, threading.Semaphore(0)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as file:
+            length = 0
+            while (line := file.readline().strip()):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            file.read(length)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n")
+            self.heads += 1
+            self.go_on.acquire()  # pylint: disable=consider-using-with
+            connection.sendall(b"{}")
+
+
+def test_copies_of_requests_have_a_limit(sampled):
+    """As many of 256 KiB as are twice the 16 MiB that a worker may hold."""
+    service, count = Holds(), 128
+    gate, reader = sampled({"read": ["POST /api/products/search"], "sql": {"url": f"http://127.0.0.1:{service.port}", "service": "sql"}},
+                           gateway={"workers": "1"}, wait_for=1)
+    threads = [threading.Thread(target=gate.call, args=("POST", "/api/products/search"), kwargs={"body": b"x" * (256 << 10)})
+               for _ in range(count)]
+    worker = children(gate.pid())[0]
+    before = resident(worker)
+    for each in threads:
+        each.start()
+    wait_until(lambda: service.heads == count, 20, "all of them have the head of their answer")
+    gate.get("/nowhere")  # the one worker has been through its events
+    assert resident(worker) - before < 24 << 20
+    service.go_on.release(count)
+    for each in threads:
+        each.join()
+    wait_until(lambda: len(reader.samples) + reader.sum("drop_full") == count, 10, "each is a sample, or counted")
+    assert 1 <= len(reader.samples) <= 64
+    service.listener.close()
 
 
 def test_large_bodies(sampled):
