@@ -174,7 +174,7 @@ def test_a_websocket_that_sql_took_over_is_sqls(gateway):  # noqa: F811
     gate = gateway(gateway={"drain": "200ms"}, route={"sql": {"url": url, "service": "sql"}})
     gate.mongodb.answer = lambda arrival: (503, {}, b"")
     with running(gate):
-        connection, head = open_websocket(gate.port, **{k.replace("-", "_"): v for k, v in U1.items()})
+        connection, head = open_websocket(gate.port, X_User_Id="u1")
         with connection:
             assert head.startswith(b"HTTP/1.1 101") and b"X-Data-Source: sql" in head and b"X-Banyan-Fallback: 5xx" in head
             gate.route(reads="shadow")
