@@ -101,7 +101,8 @@ const refreshers = {
 };
 
 function onEvent(type, data) {
-  if (type === "status") showStatus(data);
+  if (type === "status" && data.summary) showStatus(data);
+  else if (type === "status") refreshStatus().catch(report); // longer than an event may be
   else if (type === "log") showEvent(data);
   else refreshers[type]?.forEach((refresh) => refresh().catch(report));
 }

@@ -26,6 +26,7 @@
 #define TICK_US 200000
 #define STATUS_EVERY_US 1000000
 #define WATCHDOG_EVERY_US 5000000
+#define EVENT_NAMES 256 /* bytes of an event besides its data */
 
 struct service_loop {
     struct service *service;
@@ -97,17 +98,18 @@ static bool take_reload(const struct service_loop *loop) {
     return asked;
 }
 
-/* Only where a page looks: making the status reads the state. */
+/* Only where a page looks: making the status reads the state. One of many modules is longer than an
+ * event may be: then the page is told to ask for it. */
 static void publish_status(struct service_loop *loop) {
     struct service *s = loop->service;
-    _cleanup_(buf_release) struct buf out = {.max = HTTP_EVENT_MAX};
+    _cleanup_(buf_release) struct buf out = {.max = HTTP_EVENT_MAX - EVENT_NAMES};
     struct http_counts counts;
     struct err ignored;
     int64_t parked = 0;
     http_server_counts(s->http, &counts);
     if (counts.streams == 0 || service_show_status(s, &out, &ignored) < 0)
         return;
-    service_publish(s, "status", buf_span(&out));
+    service_publish(s, "status", buf_ok(&out) ? buf_span(&out) : SPAN_LIT("{}"));
     if (state_parked_count(s->state, NULL, &parked, &ignored) == 0 && parked != loop->parked) {
         loop->parked = parked;
         service_publish(s, "parked", SPAN_LIT("{}"));

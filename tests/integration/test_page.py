@@ -299,6 +299,17 @@ def test_text_can_be_read_and_nothing_is_wider_than_a_phone(make, pg, mongo, tmp
             assert wide is False
 
 
+def test_many_modules_are_followed(banyan, tmp_path):
+    """Their status is longer than an event may be."""
+    program = banyan({"source": {"uri": "postgresql://nobody@127.0.0.1:1/none"},
+                      "target": {"uri": "mongodb://127.0.0.1:1/", "database": "none"}, "listen": listen_anywhere(),
+                      "modules": {f"m{i}": {"collections": {f"c{i}": {"table": f"t{i}"}}} for i in range(120)}})
+    with serving(program) as (api, _):
+        assert len(api.get("/v1/status").expect().body) > 64 * 1024
+        drive(api.url, tmp_path, ["open", "/"], ["see", "#connection", "Live"], ["see", "[data-module=m7] .badge", "failed"],
+              ["request", "POST", "/v1/modules/m7/pause", {"why": "elsewhere"}], ["see", "[data-module=m7] .badge", "paused"])
+
+
 def test_a_daemon_without_anything_says_so(make, tmp_path):
     with serving(make()) as (api, _):
         words = drive(api.url, tmp_path, ["open", "/"], *[step for place in ("no-flags", "no-parked", "no-alerts")
