@@ -178,11 +178,13 @@ static int start_parts(struct service *s, struct parts *p, struct err *err) {
     return start_modules(s, err);
 }
 
-/* The server ends after the pipelines: a page may watch their end. */
+/* The server ends after the pipelines: a page may watch their end. And after every thread that
+ * tells it something. */
 static void end_parts(struct service *s, struct parts *p) {
     end_modules(s);
     log_listen(NULL, NULL);
     shadow_end(s);
+    redis_end(s->redis);
     watch_flush(s->watch);
     listeners_stop(s, p->listeners);
     operationstore_stop(s);

@@ -68,7 +68,10 @@ static int start_server(struct service *s, struct listeners *l, struct err *err)
         .data_workers = operation_workers(s),
         .observe = traffic_observe,
         .observe_context = s->traffic};
-    return http_server_start(&config, &s->http, err);
+    struct http_server *http = NULL;
+    int rc = http_server_start(&config, &http, err);
+    s->http = http;
+    return rc;
 }
 
 int listeners_start(struct service *s, struct listeners **ret_listeners, struct err *err) {

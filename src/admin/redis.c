@@ -469,13 +469,18 @@ int redis_start(struct service *s, struct redis **ret_redis, struct err *err) {
     return r->started ? 0 : err_set(err, ERR_LIMIT, "the system has no room for another thread");
 }
 
+void redis_end(struct redis *r) {
+    if (!r || !r->started)
+        return;
+    stop_scope_request(r->scope);
+    pthread_join(r->thread, NULL);
+    r->started = false;
+}
+
 void redis_stop(struct redis *r) {
     if (!r)
         return;
-    if (r->started) {
-        stop_scope_request(r->scope);
-        pthread_join(r->thread, NULL);
-    }
+    redis_end(r);
     if (r->scope)
         stop_scope_free(r->scope);
     if (r->context) { /* nobody waits for one that ended */

@@ -18,6 +18,8 @@ struct redis;
 /* Waits a moment for the first exchange, so that a daemon does not begin with old flags where it
  * need not; Redis away is no error. */
 int redis_start(struct service *s, struct redis **ret_redis, struct err *err) must_check;
+/* Nothing comes from there any more: before the server ends, which its thread tells of changes. */
+void redis_end(struct redis *r);  /* NULL is fine */
 void redis_stop(struct redis *r); /* NULL is fine */
 
 /* Our changes go there, theirs come here; returns when both agree. ERR_UNREACHABLE: Redis is away.

@@ -27,7 +27,7 @@ struct service {
 
     /* Made at the start, never changed: any thread may read. Modules: one for each of the
      * configuration, or the one pipeline "all" where `run all` made it. */
-    struct http_server *http;
+    _Atomic(struct http_server *) http; /* NULL before: who publishes may be there earlier */
     struct traffic *traffic;
     struct slots *slots;
     struct module *modules[SERVICE_MODULES_MAX];
