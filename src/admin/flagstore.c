@@ -66,7 +66,10 @@ static int refresh(struct flagstore *store, struct err *err) {
     struct service *s = store->service;
     struct snapshot *fresh = NULL;
     bool news = false;
-    store->file = look(snapshot_file(s->conf)); /* before it is read: a later change is seen */
+    /* Before they are read: a change that comes meanwhile is seen. What is published here itself
+     * is looked at once more for that, and found to be in use. */
+    store->file = look(snapshot_file(s->conf));
+    store->blob = look(store->blob_path);
     int rc = snapshot_refresh(s->conf, s->options->state_path, s->state, &fresh, err);
     if (rc == 0)
         rc = flagset_swap(&s->flags, buf_span(&fresh->blob), &news, err);
@@ -76,7 +79,6 @@ static int refresh(struct flagstore *store, struct err *err) {
     }
     snapshot_free(store->snapshot);
     store->snapshot = fresh;
-    store->blob = look(store->blob_path);
     if (news) {
         store->changes++;
         tell(store);
@@ -102,8 +104,7 @@ void flagstore_poll(struct flagstore *store) {
     bool file_changed = !same(&file, &store->file);
     if (file_changed || !same(&blob, &store->blob)) {
         struct err err = {0};
-        int rc = refresh(store, &err);
-        store->blob = look(store->blob_path); /* once for each change, also after a failure */
+        int rc = refresh(store, &err); /* once for each change, also after a failure */
         if (file_changed || rc < 0)
             say(store, rc, &err);
     }
