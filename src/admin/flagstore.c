@@ -121,6 +121,13 @@ void flagstore_problem(struct flagstore *store, char text[ERR_TEXT_MAX]) {
 int flagstore_refresh(struct flagstore *store, struct err *err) {
     pthread_mutex_lock(&store->lock);
     int rc = refresh(store, err);
+    pthread_mutex_unlock(&store->lock);
+    return rc;
+}
+
+int flagstore_reload(struct flagstore *store, struct err *err) {
+    pthread_mutex_lock(&store->lock);
+    int rc = refresh(store, err);
     if (rc == 0 && store->snapshot->bad.code) {
         *err = store->snapshot->bad;
         rc = err->code;

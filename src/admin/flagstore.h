@@ -21,8 +21,11 @@ void flagstore_stop(struct flagstore *store); /* NULL is fine */
 void flagstore_poll(struct flagstore *store);
 /* What is wrong with the file, while the last good one is in use; "": nothing. Any thread. */
 void flagstore_problem(struct flagstore *store, char text[ERR_TEXT_MAX]);
-/* Reads everything again, whatever changed. */
+/* Reads everything again, whatever changed. A bad file is no failure: what people changed is in
+ * use, over the last good one. */
 int flagstore_refresh(struct flagstore *store, struct err *err) must_check;
+/* The same for whoever wants the file itself: a bad one is an error. */
+int flagstore_reload(struct flagstore *store, struct err *err) must_check;
 
 /* *ret_conflict: the flag has another version by now. */
 int flagstore_change(struct flagstore *store, const struct snapshot_change *change,

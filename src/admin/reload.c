@@ -74,7 +74,7 @@ static int apply(struct service *s, const struct conf *fresh, struct err *err) {
     if (rc == 0)
         rc = check_alerts(fresh, err);
     if (rc == 0)
-        rc = flagstore_refresh(s->flagstore, err);
+        rc = flagstore_reload(s->flagstore, err);
     if (rc == 0)
         rc = http_server_reload_tls(s->http, err);
     if (rc == 0)

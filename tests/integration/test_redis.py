@@ -158,6 +158,15 @@ def test_an_override_that_a_flag_cannot_have(pair, redis, override):
         assert _value(one, "f") is False
 
 
+def test_a_change_is_confirmed_while_the_file_is_bad(pair):
+    """It holds over the last good one."""
+    with _both(pair) as (one, two, _):
+        (pair[1].folder / "feature-flags.yml").write_text("features: [")
+        wait_until(lambda: two.get("/v1/flags").json["problem"], 5, "the bad file is noticed")
+        assert "confirmed" in pair[0].run("flags", "off", "f", "--why", "incident").expect(0).out
+        assert _value(two, "f") is False
+
+
 def test_an_override_in_the_state_that_cannot_be_read(pair):
     """Whoever wrote it: that one flag is killed, the others work, and reset mends it."""
     program = pair[0]
