@@ -46,7 +46,7 @@ struct redis {
     int64_t version;
     char used_generation[20]; /* ... and as they are in use here */
     int64_t used_version;
-    bool stale; /* what was taken is not in use yet */
+    int64_t taken, in_use; /* exchanges that brought news, and up to which of them it is in use */
 
     pthread_mutex_t view_lock; /* all below; never held for long */
     int64_t away_us;           /* wall clock; 0: Redis is there */
@@ -249,7 +249,7 @@ static int exchange_locked(struct redis *r, struct err *err) {
     int rc = connect_redis(r, err);
     for (int i = 0; rc == 0 && !round.settled && i < ATTEMPTS; i++)
         rc = attempt(r, &round, err);
-    r->stale |= round.taken;
+    r->taken += round.taken;
     if (rc == 0 && round.settled) {
         backoff_reset(&r->backoff);
         r->version = round.shared.version;
@@ -291,24 +291,24 @@ static int use_taken(struct redis *r, struct err *err) {
     return rc;
 }
 
-/* The store's lock is taken without ours. */
+/* Flags are built without our lock: that takes its time. What was taken meanwhile by another thread
+ * is not in use yet, and so nothing is confirmed; what could not be used is tried again with the
+ * next exchange. */
 int redis_exchange(struct redis *r, struct err *err) {
-    char generation[20];
     pthread_mutex_lock(&r->lock);
     int rc = exchange_locked(r, err);
-    bool stale = r->stale;
-    int64_t version = r->version;
-    memcpy(generation, r->generation, sizeof generation);
-    r->stale = false;
+    int64_t taken = r->taken;
+    bool stale = r->in_use < taken;
     pthread_mutex_unlock(&r->lock);
     note(r, rc, err);
     struct err why = {0};
     int used = stale ? use_taken(r, &why) : 0;
     pthread_mutex_lock(&r->lock);
-    r->stale |= used < 0; /* tried again with the next exchange */
-    if (rc == 0 && !r->stale) {
-        r->used_version = version;
-        memcpy(r->used_generation, generation, sizeof generation);
+    if (used == 0 && r->in_use < taken)
+        r->in_use = taken;
+    if (rc == 0 && r->in_use == r->taken) {
+        r->used_version = r->version;
+        memcpy(r->used_generation, r->generation, sizeof r->generation);
         rc = confirm(r, err);
     }
     pthread_mutex_unlock(&r->lock);
