@@ -178,19 +178,17 @@ struct round {
     bool taken, settled;
 };
 
-/* A document that is not there, or cannot be read, is begun anew; what in it cannot be used here is
+/* A document that is not there, or cannot be read, is begun anew; what in it can be no override is
  * taken out of it. *ret_mended: so it must be written. */
-static int read_shared(struct redis *r, struct span document, struct shared_flags *ret,
-                       bool *ret_mended, struct err *err) {
+static int read_shared(struct span document, struct shared_flags *ret, bool *ret_mended,
+                       struct err *err) {
     struct err why = {0};
     uint64_t random = 0;
     if (document.len && shared_read(document, ret, &why) == 0) {
-        const struct snapshot *now = flagstore_begin(r->service->flagstore);
-        size_t dropped = now->file ? shared_drop_bad(ret, &now->file->model) : 0;
-        flagstore_end(r->service->flagstore);
+        size_t dropped = shared_drop_bad(ret);
         if (dropped)
             log_event(LOG_ERROR, "shared_flags_refused", LOG_INT("flags", dropped),
-                      LOG_STR("reason", "overrides that these flags cannot have"));
+                      LOG_STR("reason", "overrides that cannot be read"));
         *ret_mended = dropped > 0;
         return 0;
     }
@@ -229,7 +227,7 @@ static int attempt(struct redis *r, struct round *round, struct err *err) {
     if (rc < 0)
         return rc;
     shared_clear(&round->shared);
-    rc = read_shared(r, buf_span(&document), &round->shared, &mended, err);
+    rc = read_shared(buf_span(&document), &round->shared, &mended, err);
     if (rc == 0)
         rc = merge(r, round, &given, err);
     if (rc < 0)

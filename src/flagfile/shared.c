@@ -4,7 +4,6 @@
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "base/spanmap.h"
-#include "flagfile/flagfile.h"
 #include "flagfile/overrides.h"
 
 #include <stdio.h>
@@ -129,19 +128,18 @@ void shared_write(const struct shared_flags *s, struct buf *out) {
 
 /* ---- what cannot be used ---- */
 
-static bool is_bad(const struct state_flag *f, const struct flags_model *file) {
+static bool is_bad(const struct state_flag *f) {
+    static const struct flags_flag any = {.name = {"", 0}};
     _cleanup_(buf_release) struct buf ignored = {.max = 2 * STATE_CHANGES_MAX};
-    const struct flags_flag *flag = flagfile_find(file, f->name);
     struct err why = {0};
-    return flag && f->changes &&
-           overrides_merge(flag, NULL, span_of(f->changes), &ignored, &why) < 0;
+    return f->changes && overrides_merge(&any, f->changes, SPAN_LIT("{}"), &ignored, &why) < 0;
 }
 
-size_t shared_drop_bad(struct shared_flags *s, const struct flags_model *file) {
+size_t shared_drop_bad(struct shared_flags *s) {
     size_t kept = 0, all = s->count;
     for (size_t i = 0; i < all; i++) {
         struct state_flag f = s->flags[i];
-        if (is_bad(&f, file))
+        if (is_bad(&f))
             state_flag_clear(&f);
         else
             s->flags[kept++] = f;

@@ -9,7 +9,6 @@
 #define BANYAN_FLAGFILE_SHARED_H
 
 #include "base/buf.h"
-#include "flags/model.h"
 #include "state/state.h"
 
 #define SHARED_MAX ((size_t)4 * 1024 * 1024) /* bytes of the document */
@@ -28,9 +27,10 @@ void shared_clear(struct shared_flags *s);
 /* A document that begins. */
 void shared_begin(struct shared_flags *s, uint64_t random);
 
-/* Removes what the file's flags cannot have: it would keep every change from taking effect. Flags
- * that the file does not know stay. Returns how many. */
-size_t shared_drop_bad(struct shared_flags *s, const struct flags_model *file);
+/* Removes what no flag can have: it would keep every change from taking effect. What only the flags
+ * of one's own file cannot have (a percentage, where rules decide) stays: other daemons may have
+ * another file. Returns how many. */
+size_t shared_drop_bad(struct shared_flags *s);
 
 /* ERR_VALUE with the place of what is wrong; nothing of a bad document is taken. */
 int shared_read(struct span json, struct shared_flags *ret, struct err *err) must_check;

@@ -117,46 +117,69 @@ static int read_nothing(struct snapshot *s, const struct conf *conf, struct err 
                                    &s->file, err);
 }
 
+/* What becomes of an override. */
+struct fate {
+    bool stays;
+    bool kill;
+    const char *why;
+};
+
 /* An override that the file says itself is taken back, so that it does not come alive again when
- * the file changes once more. */
-static int drop_equal(struct snapshot *s, struct state *state, struct err *err) {
-    for (size_t i = 0; i < s->change_count; i++) {
+ * the file changes once more; so is one that the flag cannot have any more, but where daemons share
+ * them another's file may still have it. One that cannot be read must not keep all the others from
+ * taking effect, nor may it leave a flag on that somebody wanted otherwise. */
+static struct fate fate_of(const struct conf *conf, const struct flags_flag *f, const char *changes,
+                           struct buf *ret_left) {
+    _cleanup_(buf_release) struct buf ignored = {.max = STATE_CHANGES_MAX};
+    struct err why = {0};
+    if (overrides_merge(f, changes, SPAN_LIT("{}"), ret_left, &why) < 0)
+        return (struct fate){
+            .kill = true, .why = "it cannot be read: the flag is killed, until somebody resets it"};
+    bool fits = overrides_merge(f, NULL, span_of(changes), &ignored, &why) == 0;
+    return (struct fate){
+        .stays = strcmp(buf_text(ret_left), changes) == 0 || (!fits && conf->redis),
+        .why = fits ? "the flags file says the same"
+                    : "by the flags file, this flag is not decided by a percentage any more"};
+}
+
+static int drop_one(struct state_flag *c, const struct fate *fate, struct buf *left,
+                    struct state *state, struct err *err) {
+    bool conflict = false;
+    struct state_flag next = *c;
+    next.changes = left->len && !fate->kill ? left->data : NULL; /* with its NUL, by fate_of */
+    next.killed = c->killed || fate->kill;
+    struct state_audit_line line = {.who = "banyan",
+                                    .role = "system",
+                                    .action = "flag_override_dropped",
+                                    .subject = c->name,
+                                    .before = c->changes,
+                                    .after = next.changes,
+                                    .why = fate->why};
+    int rc = state_flag_change(state, &next, &line, &next.version, &conflict, err);
+    if (rc < 0 || conflict) /* somebody changed it right now, and it holds as it was read */
+        return rc;
+    char *kept = next.changes ? mem_strdup(next.changes) : NULL;
+    free(c->changes);
+    c->changes = kept;
+    c->killed = next.killed;
+    c->version = next.version;
+    return 0;
+}
+
+static int drop_overrides(struct snapshot *s, const struct conf *conf, struct state *state,
+                          struct err *err) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && s->bad.code == 0 && i < s->change_count; i++) {
         struct state_flag *c = &s->changes[i];
         const struct flags_flag *f = flagfile_find(&s->file->model, c->name);
-        _cleanup_(buf_release) struct buf json = {.max = STATE_CHANGES_MAX};
-        bool conflict = false;
-        if (!f || !c->changes || s->bad.code != 0)
+        _cleanup_(buf_release) struct buf left = {.max = STATE_CHANGES_MAX};
+        if (!f || !c->changes)
             continue;
-        /* One that cannot be read must not keep all the others from taking effect, nor may it leave
-         * a flag on that somebody wanted otherwise. */
-        struct err why = {0};
-        bool bad = overrides_merge(f, c->changes, SPAN_LIT("{}"), &json, &why) < 0;
-        if (!bad && strcmp(buf_text(&json), c->changes) == 0)
-            continue;
-        struct state_flag next = *c;
-        next.changes = json.len && !bad ? json.data : NULL;
-        next.killed = c->killed || bad;
-        struct state_audit_line line = {.who = "banyan",
-                                        .role = "system",
-                                        .action = "flag_override_dropped",
-                                        .subject = c->name,
-                                        .before = c->changes,
-                                        .after = next.changes,
-                                        .why = bad ? "it cannot be read: the flag is killed, "
-                                                     "until somebody resets it"
-                                                   : "the flags file says the same"};
-        int rc = state_flag_change(state, &next, &line, &next.version, &conflict, err);
-        if (rc < 0)
-            return rc;
-        if (!conflict) { /* else somebody changed it right now, and it holds as it was read */
-            char *kept = next.changes ? mem_strdup(next.changes) : NULL;
-            free(c->changes);
-            c->changes = kept;
-            c->killed = next.killed;
-            c->version = next.version;
-        }
+        struct fate fate = fate_of(conf, f, c->changes, &left);
+        if (!fate.stays)
+            rc = drop_one(c, &fate, &left, state, err);
     }
-    return 0;
+    return rc;
 }
 
 static int lay_over(struct snapshot *s, struct err *err) {
@@ -180,7 +203,7 @@ int snapshot_build(const struct conf *conf, const char *state_path, struct state
     if (rc == 0 && state)
         rc = state_flag_list(state, &s->changes, &s->change_count, err);
     if (rc == 0 && state)
-        rc = drop_equal(s, state, err);
+        rc = drop_overrides(s, conf, state, err);
     if (rc == 0)
         rc = lay_over(s, err);
     if (rc == 0) {

@@ -158,6 +158,23 @@ def test_an_override_that_a_flag_cannot_have(pair, redis, override):
         assert _value(one, "f") is False
 
 
+def test_an_override_that_only_another_file_can_have(pair, redis):
+    """Where rules decide a percentage is ignored; it stays with those where it means something."""
+    (pair[1].folder / "feature-flags.yml").write_text(json.dumps({"flags": {name: {
+        "state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
+        "targeting": {"if": [{"==": [{"var": "plan"}, "gold"]}, "on", "off"]}} for name in "fg"}}))
+    with _both(pair) as (one, two, _):
+        begun = _document(redis)["version"]
+        one.call("PATCH", "/v1/flags/g", {"why": "all", "version": 0, "rollout_percentage": 100}).expect()
+        one.post("/v1/flags/f/off", {"why": "incident"}).expect()
+        wait_until(lambda: two.get("/v1/flags/f").json["killed"] and set(_instances(one).values()) == {True}, 5, "both have it")
+        assert _value(one, "g", "anybody") is True and _value(two, "g", "anybody") is False
+        document = _document(redis)
+        assert document["version"] == begun + 2, "written once for each change"
+        assert {f["name"]: f["override"] for f in document["flags"]} == {"f": None, "g": {"rollout_percentage": 100}}
+        assert "flag_override_dropped" not in two.get("/v1/audit").body.decode()
+
+
 def test_a_change_is_confirmed_while_the_file_is_bad(pair):
     """It holds over the last good one."""
     with _both(pair) as (one, two, _):
