@@ -348,8 +348,10 @@ int redis_show_instances(struct redis *r, struct json_out *j, const char *name, 
     redisReply *all = rc == 0 ? redisCommand(r->context, "HGETALL " INSTANCES) : NULL;
     if (rc == 0 && !all)
         rc = away(r, "ask", err);
+    else if (rc == 0 && all->type != REDIS_REPLY_ARRAY)
+        rc = refused(r, "HGETALL", all, err);
     json_out_open(j, name, '[');
-    size_t n = rc == 0 && all->type == REDIS_REPLY_ARRAY ? all->elements : 0;
+    size_t n = rc == 0 ? all->elements : 0;
     for (size_t i = 0; r->context && i + 1 < n && i < 2 * INSTANCES_MAX; i += 2)
         if (all->element[i]->type == REDIS_REPLY_STRING &&
             all->element[i + 1]->type == REDIS_REPLY_STRING)

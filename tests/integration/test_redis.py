@@ -184,6 +184,13 @@ def test_a_change_is_confirmed_while_the_file_is_bad(pair):
         assert _value(two, "f") is False
 
 
+def test_who_may_not_be_asked_has_not_confirmed(pair, redis):
+    with _both(pair) as (one, _, _running):
+        redis.call("ACL", "SETUSER", "default", "-hgetall")
+        assert "HGETALL" in wait_until(lambda: one.get("/v1/instances").json["problem"], 5, "the problem")
+        pair[0].run("flags", "off", "f", "--why", "incident").expect(1)
+
+
 def test_an_override_in_the_state_that_cannot_be_read(pair):
     """Whoever wrote it: that one flag is killed, the others work, and reset mends it."""
     program = pair[0]
