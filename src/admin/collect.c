@@ -40,13 +40,22 @@ static void collect_state(const struct module_view *v, struct obs_page *page) {
                    module_state_name((enum module_state)state));
 }
 
+/* What does not run applies nothing, however little it was behind when it ended. */
+static double lag_seconds(const struct picture *p, const struct picture_module *m) {
+    const struct module_view *v = &m->view;
+    bool runs = v->state == MODULE_COPYING || v->state == MODULE_CATCHING_UP ||
+                v->state == MODULE_STREAMING;
+    if (runs || !m->has_stored || m->stored.checkpoint_us == 0)
+        return (double)v->now.lag_us / 1e6;
+    return (double)(p->now_us - m->stored.checkpoint_us) / 1e6;
+}
+
 static void collect_progress(const struct module_view *v, struct obs_page *page) {
     const struct pipeline_progress *now = &v->now;
     obs_sample(page, METRIC_CHANGES_RECEIVED, now->changes, v->name);
     obs_sample(page, METRIC_CHANGES_APPLIED, now->applied, v->name);
     obs_sample(page, METRIC_LAG_CHANGES, now->changes - now->applied, v->name);
     obs_sample(page, METRIC_LAG_BYTES, now->lag_bytes, v->name);
-    obs_sample(page, METRIC_LAG_SECONDS, (double)now->lag_us / 1e6, v->name);
     obs_sample(page, METRIC_DOCUMENTS_WRITTEN, now->written, v->name, "", "written");
     obs_sample(page, METRIC_DOCUMENTS_WRITTEN, now->deleted, v->name, "", "deleted");
     obs_sample(page, METRIC_DOCUMENTS_WRITTEN, now->refreshed, v->name, "", "refreshed");
@@ -99,6 +108,7 @@ static void collect_module(const struct picture *p, const struct picture_module 
                            struct obs_page *page) {
     collect_state(&m->view, page);
     collect_progress(&m->view, page);
+    obs_sample(page, METRIC_LAG_SECONDS, lag_seconds(p, m), m->view.name);
     collect_collections(m, page);
     collect_slot(m, page);
     obs_sample_histogram(page, METRIC_APPLY_LATENCY, &m->live->apply_us, m->view.name);

@@ -1,4 +1,5 @@
 /* What the page says first, and what /health answers. */
+#include "admin/collect.h"
 #include "admin/health.h"
 #include "admin/show.h"
 
@@ -182,6 +183,34 @@ static void status_is_json(void **state) {
     assert_non_null(strstr(buf_text(&out), "\"outcome\":\"equal\""));
 }
 
+static void lag_is(struct scene *s, const char *want) {
+    _cleanup_(obs_page_freep) struct obs_page *page = obs_page_new();
+    _cleanup_(buf_release) struct buf out = {.max = 1 << 20};
+    collect_picture(&s->picture, page);
+    obs_page_write(page, OBS_PROMETHEUS, &out);
+    char line[128];
+    (void)snprintf(line, sizeof line, "\nbanyan_lag_seconds{module=\"shop\"} %s\n", want);
+    if (!strstr(buf_text(&out), line))
+        fail_msg("%s is not in%s", line, strstr(buf_text(&out), "banyan_lag_seconds"));
+}
+
+static void what_does_not_run_falls_behind(void **state) {
+    struct scene *s = *state;
+    s->module.view.now.lag_us = 500000;
+    s->module.has_stored = true;
+    s->module.stored.checkpoint_us = s->picture.now_us - 90000000;
+    lag_is(s, "0.5");
+    for (enum module_state down = MODULE_STARTING; down <= MODULE_STOPPED; down++) {
+        s->module.view.state = down;
+        bool runs = down == MODULE_COPYING || down == MODULE_CATCHING_UP;
+        if (down != MODULE_STREAMING)
+            lag_is(s, runs ? "0.5" : "90");
+    }
+    s->module.view.state = MODULE_FAILED; /* before anything was applied */
+    s->module.stored.checkpoint_us = 0;
+    lag_is(s, "0.5");
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -193,6 +222,7 @@ int main(void) {
         TEST(what_was_measured_comes_first),
         TEST(who_reads_nothing_is_told_where_reads_can_be_seen),
         TEST(status_is_json),
+        TEST(what_does_not_run_falls_behind),
     };
     return cmocka_run_group_tests_name("health", tests, NULL, NULL);
 }
