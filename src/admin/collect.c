@@ -80,7 +80,7 @@ static void collect_collections(const struct picture_module *m, struct obs_page 
         const struct picture_collection *c = &m->collections[i];
         phases[c->stored.phase]++;
         copied += c->stored.documents;
-        obs_sample(page, METRIC_PARKED, c->parked, m->view.name, c->stored.name);
+        obs_sample(page, METRIC_PARKED, c->waiting, m->view.name, c->stored.name);
         obs_sample(page, METRIC_FANOUTS_WAITING, c->fanouts.count, m->view.name, c->stored.name);
     }
     /* By the chunks that are done, in all runs; while copying the run knows better. */

@@ -37,9 +37,9 @@ static void check_pipeline(const struct picture_module *m, struct health_report 
     if (v->now.lag_us > HEALTH_LAG_US)
         issue(r, HEALTH_BAD, v->name, "%.0f seconds behind the source (limit %.0f)",
               (double)v->now.lag_us / 1e6, (double)HEALTH_LAG_US / 1e6);
-    if (m->parked)
+    if (m->waiting)
         issue(r, HEALTH_WARN, v->name, "%" PRId64 " documents are parked and wait for a person",
-              m->parked);
+              m->waiting);
 }
 
 static void check_slot(const struct picture_module *m, struct health_report *r) {

@@ -12,9 +12,13 @@ static int count_parked(struct picture_module *m, struct state *state, struct er
     size_t count = 0;
     int rc = state_parked_list(state, m->view.name, 0, SIZE_MAX, &list, &count, err);
     for (size_t i = 0; i < count; i++) {
-        for (size_t c = 0; c < m->collection_count; c++)
-            m->collections[c].parked +=
-                strcmp(m->collections[c].stored.name, list[i].collection) == 0;
+        bool waits = !list[i].deferred;
+        for (size_t c = 0; c < m->collection_count; c++) {
+            bool its = strcmp(m->collections[c].stored.name, list[i].collection) == 0;
+            m->collections[c].parked += its;
+            m->collections[c].waiting += its && waits;
+        }
+        m->waiting += waits;
         state_parked_clear(&list[i]);
     }
     free(list);

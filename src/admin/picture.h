@@ -13,7 +13,7 @@
 struct picture_collection {
     struct state_collection stored;
     struct state_fanouts_left fanouts;
-    int64_t parked;
+    int64_t parked, waiting;
 };
 
 struct picture_module {
@@ -23,7 +23,7 @@ struct picture_module {
     bool has_stored;
     struct picture_collection *collections;
     size_t collection_count;
-    int64_t parked;
+    int64_t parked, waiting; /* all; those that wait for a person and not for the run's next try */
     struct slot_view slot;
 };
 

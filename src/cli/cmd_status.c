@@ -113,12 +113,25 @@ static int load_pipeline(struct state *state, const char *path, const char *modu
     return rc < 0 ? rc : load_collections(state, module, p, err);
 }
 
+static int count_parked(struct state *state, struct status *s, struct err *err) {
+    struct state_parked *list = NULL;
+    size_t count = 0;
+    int rc = state_parked_list(state, NULL, 0, SIZE_MAX, &list, &count, err);
+    for (size_t i = 0; i < count; i++) {
+        s->waiting += !list[i].deferred;
+        state_parked_clear(&list[i]);
+    }
+    free(list);
+    s->parked = (int64_t)count;
+    return rc;
+}
+
 /* `module` NULL: all of them. A pipeline is shown if it is the module's own or holds a part of it.
  */
 static int load(struct status *s, struct state *state, const char *module, struct err *err) {
     struct state_pipeline *list = NULL;
     size_t count = 0;
-    int rc = state_parked_count(state, NULL, &s->parked, err);
+    int rc = count_parked(state, s, err);
     if (rc == 0)
         rc = state_edge_list(state, &s->edges, &s->edge_count, err);
     if (rc == 0)

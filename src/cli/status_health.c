@@ -60,9 +60,9 @@ static void check(struct report *r, const struct status *s) {
         check_pipeline(r, s, &s->pipelines[i]);
     if (s->pipeline_count && !s->reachable)
         issue(r, "source", "unreachable: %s", s->problem);
-    if (s->parked)
+    if (s->waiting)
         issue(r, "parked", "%" PRId64 " documents wait for a person; banyan parked list",
-              s->parked);
+              s->waiting);
 }
 
 int64_t status_health(const struct status *s, bool json, struct buf *out) {

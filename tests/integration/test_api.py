@@ -1,8 +1,10 @@
 """The admin API: what it answers, what it changes, and that it lasts."""
+import contextlib
 import json
 import pathlib
 import re
 import shlex
+import sqlite3
 import subprocess
 
 import pytest
@@ -123,6 +125,25 @@ def test_parked_documents_are_retried_and_dropped(make, pg, mongo):
         wait_until(lambda: api.get("/v1/parked").json["all"] == 0, 20, "it is written")
         assert mongo.orders.find_one({"_id": 1000})["note"] == "short"
         check_answer("POST", "/v1/parked/{id}/retry", api.post(f"/v1/parked/{first['id']}/retry").expect(404))
+
+
+def test_what_the_run_tries_again_waits_for_nobody(banyan):
+    program = banyan({"source": {"uri": "postgresql://nobody@127.0.0.1:1/none"}, "listen": listen_anywhere(),
+                      "target": {"uri": "mongodb://127.0.0.1:1/", "database": "none"},
+                      "modules": {"sales": {"collections": {"orders": {"table": "orders"}}}}})
+    with serving(program):
+        pass
+    with contextlib.closing(sqlite3.connect(program.folder / "banyan.db")) as state:
+        for i, deferred in enumerate((True, True, False)):
+            state.execute("INSERT INTO parked (pipeline, collection, identity, key, reason, code, first_lsn, last_lsn, deferred, parked_us) "
+                          "VALUES ('sales', 'orders', ?, x'', 'validation', 121, 1, 1, ?, 1)", (bytes([i]), deferred))
+        state.commit()
+    assert "parked: 1 documents wait for a person" in program.run("status", "--health").expect(1).out
+    assert "3 parked changes" in program.run("status").expect().out
+    with serving(program) as (api, _):
+        words = [issue["words"] for issue in api.get("/health").json["issues"]]
+        assert "1 documents are parked and wait for a person" in words
+        assert api.module("sales")["pipeline"]["parked"] == 3
 
 
 def test_roles(make):

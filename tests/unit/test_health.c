@@ -90,7 +90,8 @@ static void a_copy_says_how_far_it_is(void **state) {
 
 static void the_worst_comes_first(void **state) {
     struct scene *s = *state;
-    s->module.parked = 3;
+    s->module.parked = 5; /* two of them are tried again by the run */
+    s->module.waiting = 3;
     s->collection.stored.phase = STATE_STOPPED;
     (void)snprintf(s->collection.stored.error, sizeof s->collection.stored.error, "column gone");
     issue_is(s, HEALTH_BAD, "collection orders is stopped: column gone");

@@ -86,6 +86,7 @@ static void text_of_a_source_that_is_away_and_a_stop(void **state) {
     make(&s, &p, &c);
     s.reachable = false;
     s.parked = 3;
+    s.waiting = 2;
     s.not_started = modules;
     s.not_started_count = 1;
     (void)snprintf(s.problem, sizeof s.problem, "refused");
