@@ -31,7 +31,7 @@ struct status {
     char system_id[32];
     lsn_t source_end;
     int64_t now_us;
-    int64_t parked, waiting; /* all; those that wait for a person and not for the run's next try */
+    int64_t parked, waiting;  /* all; those that wait for a person and not for the run's next try */
     struct state_edge *edges; /* that have ever asked */
     size_t edge_count;
     struct status_pipeline *pipelines;

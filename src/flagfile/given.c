@@ -1,7 +1,9 @@
 #include "flagfile/given.h"
 
-#include "flagfile/flagfile.h"
+#include "base/mem.h"
+#include "base/spanmap.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 64 /* of targeting, as flags_compile has it */
@@ -121,32 +123,80 @@ static int check_rule(const struct asking *a, const struct flags_rule *r) {
     return rc == 0 && r->split_count ? check_bucketing(a, &r->split_bucketing) : rc;
 }
 
-/* Requirements have no circle. */
-static int check_flag(struct asking a, const struct flags_flag *f) {
-    a.flag = f;
-    int rc = check_conditions(&a, f->conditions, f->condition_count);
+static int check_flag(const struct asking *a) {
+    const struct flags_flag *f = a->flag;
+    int rc = check_conditions(a, f->conditions, f->condition_count);
     if (rc == 0)
-        rc = check_bucketing(&a, &f->bucketing);
+        rc = check_bucketing(a, &f->bucketing);
     if (rc == 0 && f->split_count)
-        rc = check_bucketing(&a, &f->split_bucketing);
+        rc = check_bucketing(a, &f->split_bucketing);
     if (rc == 0 && f->targeting)
-        rc = check_node(&a, f->targeting, 0);
+        rc = check_node(a, f->targeting, 0);
     for (size_t i = 0; rc == 0 && i < f->rule_count; i++)
-        rc = check_rule(&a, &f->rules[i]);
-    for (size_t i = 0; rc == 0 && i < f->require_count; i++)
-        for (size_t k = 0; rc == 0 && k < a.model->flag_count; k++)
-            if (span_eq(a.model->flags[k].name, f->requires[i].flag))
-                rc = check_flag(a, &a.model->flags[k]);
+        rc = check_rule(a, &f->rules[i]);
+    return rc;
+}
+
+/* ---- what flags require in turn ---- */
+
+struct walk {
+    const struct flags_model *model;
+    struct spanmap names; /* -> place in the model */
+    bool *seen;
+    size_t *list; /* seen ones, in the order in which they are looked at */
+    size_t count;
+};
+
+static void walk_init(struct walk *w, const struct flags_model *model) {
+    *w = (struct walk){.model = model,
+                       .seen = mem_zalloc(model->flag_count + 1, sizeof *w->seen),
+                       .list = mem_zalloc(model->flag_count + 1, sizeof *w->list)};
+    for (size_t i = 0; i < model->flag_count; i++) {
+        bool fresh;
+        *spanmap_put(&w->names, model->flags[i].name, &fresh) = (uint32_t)i;
+    }
+}
+
+static void walk_release(struct walk *w) {
+    spanmap_release(&w->names);
+    free(w->seen);
+    free(w->list);
+}
+
+static void walk_add(struct walk *w, struct span name) {
+    const uint32_t *at = spanmap_get(&w->names, name);
+    if (!at || w->seen[*at])
+        return;
+    w->seen[*at] = true;
+    w->list[w->count++] = *at;
+}
+
+/* Each flag once, without recursion: many may require the same ones, and a chain may be as long as
+ * the file. */
+static int check_all(struct walk *w, struct asking a, struct span name) {
+    int rc = 0;
+    memset(w->seen, 0, w->model->flag_count * sizeof *w->seen);
+    w->count = 0;
+    walk_add(w, name);
+    for (size_t at = 0; rc == 0 && at < w->count; at++) {
+        a.flag = &w->model->flags[w->list[at]];
+        rc = check_flag(&a);
+        for (size_t i = 0; i < a.flag->require_count; i++)
+            walk_add(w, a.flag->requires[i].flag);
+    }
     return rc;
 }
 
 int given_check(const struct conf *conf, const struct flags_model *model, struct err *err) {
+    struct walk walk;
     int rc = 0;
+    walk_init(&walk, model);
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++) {
         const struct conf_module *m = &conf->modules[i];
-        const struct flags_flag *f = m->flag.text ? flagfile_find(model, m->flag.text) : NULL;
-        for (size_t k = 0; rc == 0 && f && k < m->route_count; k++)
-            rc = check_flag((struct asking){m, &m->routes[k], model, NULL, err}, f);
+        for (size_t k = 0; rc == 0 && m->flag.text && k < m->route_count; k++)
+            rc = check_all(&walk, (struct asking){m, &m->routes[k], model, NULL, err},
+                           span_of(m->flag.text));
     }
+    walk_release(&walk);
     return rc;
 }

@@ -11,8 +11,7 @@
 #include "flags/model.h"
 
 /* Each route of a module with a flag gives every attribute that the flag, or one that it requires,
- * asks for. ERR_CONF with the place in the flags file. The flags were checked before: what they
- * require exists, in no circle. */
+ * asks for. ERR_CONF with the place in the flags file. */
 int given_check(const struct conf *conf, const struct flags_model *model,
                 struct err *err) must_check;
 

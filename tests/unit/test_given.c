@@ -1,4 +1,5 @@
 /* Whether routes give the attributes that flags ask for. */
+#include "base/buf.h"
 #include "flagfile/flagfile.h"
 #include "flagfile/given.h"
 
@@ -86,6 +87,31 @@ static void other_flags(void **state) {
             "user_attribute, attribute: age, operator: \">\", value: 5}]}\n");
 }
 
+/* `count` flags of which each requires the `width` next ones; the last asks for what is not given.
+ */
+static void refuses_many(int count, int width) {
+    _cleanup_(buf_release) struct buf text = {.max = 64 << 20};
+    buf_add_text(&text, "features:\n  - {name: f, enabled: true, rollout_percentage: 5, requires: "
+                        "[f0]}\n");
+    for (int i = 0; i < count - 1; i++) {
+        buf_printf(&text, "  - {name: f%d, enabled: true, rollout_percentage: 5, requires: [", i);
+        for (int k = i + 1; k <= i + width && k < count; k++)
+            buf_printf(&text, "%sf%d", k > i + 1 ? ", " : "", k);
+        buf_add_text(&text, "]}\n");
+    }
+    buf_printf(&text,
+               "  - {name: f%d, enabled: true, rollout_percentage: 5, conditions: [{type: "
+               "user_attribute, attribute: age, operator: \">\", value: 5}]}\n",
+               count - 1);
+    refuses(buf_text(&text), "asks for the attribute 'age'");
+}
+
+static void many_that_require_each_other(void **state) {
+    (void)state;
+    refuses_many(60, 4);    /* 10^16 ways */
+    refuses_many(90000, 1); /* deeper than a stack */
+}
+
 #define FLAGD(targeting)                                                                           \
     "{\"flags\": {\"f\": {\"state\": \"ENABLED\", \"variants\": {\"on\": true, \"off\": false}, "  \
     "\"defaultVariant\": \"off\", \"targeting\": " targeting "}}}"
@@ -113,9 +139,8 @@ static void targeting(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conditions),
-        cmocka_unit_test(every_route_must_give),
-        cmocka_unit_test(other_flags),
+        cmocka_unit_test(conditions),  cmocka_unit_test(every_route_must_give),
+        cmocka_unit_test(other_flags), cmocka_unit_test(many_that_require_each_other),
         cmocka_unit_test(targeting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
