@@ -32,9 +32,20 @@ static void write_body(const struct control *c, const char *why, struct buf *out
     json_out_close(&j, '}');
 }
 
+/* Where `run all` made one pipeline of all modules, that is what a daemon starts and reads. */
+static int pipeline_of(struct state *state, const char *module, const char **ret_name,
+                       struct err *err) {
+    struct state_pipeline all;
+    bool found = false;
+    int rc = state_pipeline_get(state, "all", &all, &found, err);
+    *ret_name = found ? "all" : module;
+    return rc;
+}
+
 /* The state is what a daemon starts from. */
 static int store(const struct cli *cli, const struct control *c, const char *why, struct err *err) {
     _cleanup_(state_freep) struct state *state = NULL;
+    const char *pipeline = NULL;
     struct state_control now;
     char who[STATE_NAME_MAX], action[64], after[64];
     cli_who(who, sizeof who);
@@ -43,14 +54,16 @@ static int store(const struct cli *cli, const struct control *c, const char *why
     bool throttle = strcmp(c->action, "throttle") == 0;
     int rc = state_open(cli->state_path, &state, err);
     if (rc == 0)
-        rc = state_control_get(state, c->module, &now, err);
+        rc = pipeline_of(state, c->module, &pipeline, err);
+    if (rc == 0)
+        rc = state_control_get(state, pipeline, &now, err);
     if (rc < 0)
         return rc;
     if (throttle)
         now.writes_per_second = c->limit;
     else
         now.paused = strcmp(c->action, "pause") == 0;
-    rc = state_control_set(state, c->module, &now, err);
+    rc = state_control_set(state, pipeline, &now, err);
     const struct state_audit_line line = {.who = who,
                                           .role = "operator",
                                           .action = action,

@@ -54,6 +54,16 @@ def test_without_a_daemon_it_holds_from_the_next_start(make):
         api.wait_for_state("sales%20and%20more", "streaming")
 
 
+def test_without_a_daemon_one_pipeline_of_all_modules(make):
+    program = make()
+    program.run("run", "all", "--catch-up").expect(0)
+    program.run("pause", "catalogue", "--why", "not yet").expect(0)
+    program.run("throttle", "sales and more", "500", "--why", "gently").expect(0)
+    with serving(program) as (api, _):
+        pipeline = api.wait_for_state("all", "paused")["pipeline"]
+        assert pipeline["writes_per_second"] == 500
+
+
 def test_mistakes(make):
     program = make(tokens={"operator": OPERATOR})
     assert "unknown module" in program.run("pause", "nowhere", "--why", "x").expect(2).err
