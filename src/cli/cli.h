@@ -72,6 +72,7 @@ int cmd_metrics_docs(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_retry(struct cli *cli, int argc, char **argv, struct err *err);
 int cmd_parked_drop(struct cli *cli, int argc, char **argv, struct err *err);
+extern const struct option_set cmd_parked_change_options; /* of the two */
 int cmd_query(struct cli *cli, int argc, char **argv, struct err *err);
 extern const struct option_set cmd_query_options;
 int cmd_run(struct cli *cli, int argc, char **argv, struct err *err);
@@ -107,6 +108,10 @@ int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
 
 /* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */
 int cli_check_module(const struct cli *cli, const char *name, struct err *err) must_check;
+
+/* The reason of a change, before anything is changed; `what` wants it. ERR_USAGE: there is none, or
+ * more than the audit log keeps. */
+int cli_check_why(const char *what, const char *why, struct err *err) must_check;
 
 /* Who runs the command, for the audit log. */
 void cli_who(char *name, size_t size);

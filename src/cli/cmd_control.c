@@ -113,8 +113,8 @@ static int control_one(struct cli *cli, const struct control *c, struct err *err
 static int control(struct cli *cli, const struct control *c, struct err *err) {
     const struct given *given = cli->given;
     int rc = cli_check_module(cli, c->module, err);
-    if (rc == 0 && (!given->why || !given->why[0]))
-        rc = err_set(err, ERR_USAGE, "%s wants a reason: --why TEXT", c->action);
+    if (rc == 0)
+        rc = cli_check_why(c->action, given->why, err);
     if (rc < 0 || strcmp(c->module, "all") != 0)
         return rc < 0 ? rc : control_one(cli, c, err);
     for (size_t i = 0; rc == 0 && i < cli->conf->module_count; i++) {

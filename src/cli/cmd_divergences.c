@@ -190,9 +190,9 @@ int cmd_divergences_show(struct cli *cli, int argc, char **argv, struct err *err
 
 static int begin_change(struct cli *cli, struct state **ret, struct err *err) {
     const struct given *given = cli->given;
-    if (!given->why || !given->why[0])
-        return err_set(err, ERR_USAGE, "a change wants a reason: --why TEXT");
-    int rc = state_open_existing(cli->state_path, ret, err);
+    int rc = cli_check_why("a change", given->why, err);
+    if (rc == 0)
+        rc = state_open_existing(cli->state_path, ret, err);
     return rc == 0 && !*ret
                ? err_set(err, ERR_NO, "nothing has run yet (state file %s)", cli->state_path)
                : rc;

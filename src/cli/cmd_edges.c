@@ -88,14 +88,15 @@ int cmd_edges_forget(struct cli *cli, int argc, char **argv, struct err *err) {
     struct json_out j;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "edges forget wants the name of an edge");
-    if (!given->why || !given->why[0])
-        return err_set(err, ERR_USAGE, "edges forget wants a reason: --why TEXT");
+    int rc = cli_check_why("edges forget", given->why, err);
+    if (rc < 0)
+        return rc;
     _cleanup_(mem_freep) char *path = remote_path("/v1/edges/", argv[0], "/forget");
     json_out_begin(&j, &body);
     json_out_open(&j, NULL, '{');
     json_out_text(&j, "why", given->why);
     json_out_close(&j, '}');
-    int rc = ask(cli, "POST", path, buf_span(&body), &answer, err);
+    rc = ask(cli, "POST", path, buf_span(&body), &answer, err);
     if (rc < 0)
         return rc;
     buf_clear(&answer);

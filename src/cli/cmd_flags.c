@@ -268,11 +268,11 @@ static int change_command(struct cli *cli, int argc, char **argv, const char *co
     const struct change_given *given = cli->given;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "flags %s wants the name of a flag", command);
-    if (!given->why || !given->why[0])
-        return err_set(err, ERR_USAGE, "flags %s wants a reason: --why TEXT", command);
+    _cleanup_(mem_freep) char *what = mem_printf("flags %s", command);
     change.name = argv[0];
     change.why = given->why;
-    return change_flag(cli, &change, err);
+    int rc = cli_check_why(what, given->why, err);
+    return rc < 0 ? rc : change_flag(cli, &change, err);
 }
 
 int cmd_flags_on(struct cli *cli, int argc, char **argv, struct err *err) {

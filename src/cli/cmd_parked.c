@@ -1,5 +1,6 @@
 /* What cannot be applied: collections that are stopped, and parked changes. */
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "cli/render.h"
 #include "cli/status.h"
 #include "model/canon.h"
@@ -9,6 +10,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct given {
+    const char *why;
+};
+static const struct given defaults = {0};
+static const struct option_spec options[] = {OPTION_WHY(given), OPTIONS_END};
+const struct option_set cmd_parked_change_options = {options, &defaults, sizeof defaults};
 
 struct parked {
     struct state_collection *collections; /* of which the stopped ones are shown */
@@ -192,18 +200,37 @@ static int request_all(struct cli *cli, struct state *state, request_fn fn, int6
     return rc;
 }
 
+static int audit(const struct cli *cli, struct state *state, const char *which, request_fn fn,
+                 struct err *err) {
+    const struct given *given = cli->given;
+    char who[STATE_NAME_MAX];
+    cli_who(who, sizeof who);
+    const struct state_audit_line line = {.who = who,
+                                          .role = "operator",
+                                          .action =
+                                              fn == request_drop ? "parked.drop" : "parked.retry",
+                                          .subject = which,
+                                          .why = given->why};
+    return state_audit_add(state, &line, err);
+}
+
 static int request(struct cli *cli, const char *which, request_fn fn, const char *said,
                    struct err *err) {
+    const struct given *given = cli->given;
     _cleanup_(state_freep) struct state *state = NULL;
     _cleanup_(buf_release) struct buf out = {.max = 1024};
     int64_t id = 0, count = 1;
     int rc = strcmp(which, "all") == 0 ? 0 : read_id(which, &id, err);
+    if (rc == 0)
+        rc = cli_check_why(fn == request_drop ? "parked drop" : "parked retry", given->why, err);
     if (rc == 0)
         rc = state_open_existing(cli->state_path, &state, err);
     if (rc == 0 && !state)
         return err_set(err, ERR_NO, "nothing has run yet (state file %s)", cli->state_path);
     if (rc == 0)
         rc = id ? request_one(cli, state, id, fn, err) : request_all(cli, state, fn, &count, err);
+    if (rc == 0)
+        rc = audit(cli, state, which, fn, err);
     if (rc < 0)
         return rc;
     if (cli->json)

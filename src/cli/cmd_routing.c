@@ -77,14 +77,15 @@ static int change(struct cli *cli, const char *module, struct routing_change *c,
         return err->code;
     if (!m)
         return err_set(err, ERR_USAGE, "this is set for one module at a time");
-    if (!given->why || !given->why[0])
-        return err_set(err, ERR_USAGE, "a change wants a reason: --why TEXT");
+    int rc = cli_check_why("a change", given->why, err);
+    if (rc < 0)
+        return rc;
     cli_who(who, sizeof who);
     c->who = who;
     c->role = "operator";
     c->why = given->why;
     c->version = -1;
-    int rc = state_open(cli->state_path, &state, err);
+    rc = state_open(cli->state_path, &state, err);
     if (rc == 0)
         rc = routing_change(m, state, c, &version, &conflict, err);
     if (rc == 0 && conflict)

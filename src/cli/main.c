@@ -36,8 +36,9 @@ static const struct command commands[] = {
      NEEDS_CONF, cmd_throttle, &cmd_control_options},
     {"parked list", "", "what cannot be applied, and why", NEEDS_CONF, cmd_parked_list, NULL},
     {"parked retry", "ID|all", "have the run write parked documents again", NEEDS_CONF,
-     cmd_parked_retry, NULL},
-    {"parked drop", "ID|all", "give parked documents up", NEEDS_CONF, cmd_parked_drop, NULL},
+     cmd_parked_retry, &cmd_parked_change_options},
+    {"parked drop", "ID|all", "give parked documents up", NEEDS_CONF, cmd_parked_drop,
+     &cmd_parked_change_options},
     {"report", "", "what the parallel run has shown, by route and operation", NEEDS_CONF,
      cmd_report, &cmd_report_options},
     {"divergences list", "", "what SQL and MongoDB disagreed about", NEEDS_CONF,
@@ -225,6 +226,14 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err) {
 }
 
 /* ---- for commands ---- */
+
+int cli_check_why(const char *what, const char *why, struct err *err) {
+    if (!why || !why[0])
+        return err_set(err, ERR_USAGE, "%s wants a reason: --why TEXT", what);
+    return strlen(why) > STATE_WHY_MAX
+               ? err_set(err, ERR_USAGE, "a reason has at most %d bytes", STATE_WHY_MAX)
+               : 0;
+}
 
 void cli_who(char *name, size_t size) {
     struct passwd entry, *found = NULL;

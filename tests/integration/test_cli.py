@@ -44,6 +44,7 @@ MISTAKES = {
     "status shop shop": (2, ["one module at most"]),
     "serve shop": (2, ["no arguments"]),
     "parked retry": (2, ["an id, or 'all'"]),
+    "parked drop all": (2, ["parked drop wants a reason: --why TEXT"]),
     "parked retry -- -1": (2, ["'-1' is no id", "banyan parked list"]),
     "parked retry 99999999999999999999": (2, ["is no id"]),
     "version now": (2, ["takes no arguments"]),
@@ -55,7 +56,7 @@ MISTAKES = {
     "-c . status": (2, [".:1:1: ", "Is a directory", "-c"]),
     "run shop": (3, ["cannot connect to the source", "127.0.0.1"]),
     "verify shop": (1, ["nothing has been copied yet", "banyan run shop"]),
-    "parked retry all": (1, ["nothing has run yet", "state/banyan.db"]),
+    "parked retry all --why x": (1, ["nothing has run yet", "state/banyan.db"]),
     "--state state status": (3, ["state file state", "it is a folder", "--state"]),
     "--state gone/a.db run shop": (3, ["gone/a.db", "make its folder", "--state"]),
     "--state banyan.yml status": (3, ["state file banyan.yml", "not a state file", "--state"]),
@@ -134,7 +135,7 @@ def test_a_state_file_of_a_newer_version(program):
     made = sqlite3.connect(path, isolation_level=None)
     made.execute("PRAGMA user_version = 999")
     made.close()
-    for command in ("run shop", "status", "verify shop", "parked list", "parked drop all"):
+    for command in ("run shop", "status", "verify shop", "parked list", "parked drop all --why x"):
         text = one_line(program.run("--state", path, *command.split()), 3)
         assert f"state file {path} has version 999" in text and "newer" in text
     made = sqlite3.connect(path)

@@ -64,6 +64,13 @@ def test_without_a_daemon_one_pipeline_of_all_modules(make):
         assert pipeline["writes_per_second"] == 500
 
 
+def test_nothing_is_changed_without_a_line_in_the_audit_log(make):
+    program = make()
+    assert "1000 bytes" in program.run("pause", "catalogue", "--why", "x" * 1001).expect(2).err
+    with serving(program) as (api, _):
+        api.wait_for_state("catalogue", "streaming")
+
+
 def test_mistakes(make):
     program = make(tokens={"operator": OPERATOR})
     assert "unknown module" in program.run("pause", "nowhere", "--why", "x").expect(2).err

@@ -1,4 +1,6 @@
 """Documents that cannot be written: deferred, then parked; the rest flows, and there is a way back."""
+import json
+
 import pytest
 
 from harness.migration import migrate  # noqa: F401  pylint: disable=unused-import
@@ -89,7 +91,10 @@ def test_a_value_that_stays_taken_is_parked(migrate, pg):
     assert _vs(shop) == {1: "a", 2: "b"}, "the old document is not lost"
     pg.execute("UPDATE t SET v = 'c' WHERE id = 1")
     shop.wait_for_document("t", {"_id": 1, "v": "c"})
-    shop.program.run("parked", "retry", str(parked["id"])).expect(0)
+    shop.program.run("parked", "retry", str(parked["id"])).expect(2)
+    shop.program.run("parked", "retry", str(parked["id"]), "--why", "mended").expect(0)
+    line, = [json.loads(text) for text in shop.program.run("--json", "audit").expect(0).out.splitlines()]
+    assert (line["action"], line["subject"], line["why"]) == ("parked.retry", str(parked["id"]), "mended")
     shop.wait_for_document("t", {"_id": 2, "v": "a"})
     wait_until(lambda: _parked(shop) == [], 10, "it leaves the list")
     running.stop().expect(0)
@@ -104,7 +109,7 @@ def test_a_failed_validation(migrate, pg, mongo):
     parked, = _parked(shop)
     assert parked["code"] == 121 and _vs(shop) == {1: "a", 2: "good"}
     mongo.command("collMod", "t", validator={})
-    assert "1" in shop.program.run("parked", "retry", "all").expect(0).out
+    assert "1" in shop.program.run("parked", "retry", "all", "--why", "mended").expect(0).out
     shop.catch_up()
     assert _vs(shop) == {1: "bad", 2: "good"} and _parked(shop) == []
 
@@ -117,12 +122,12 @@ def test_one_is_given_up(migrate, pg, live):
     shop.run("--catch-up").expect(1)
     parked, = _parked(shop)
     running = shop.start() if live else None
-    shop.program.run("parked", "drop", str(parked["id"])).expect(0)
+    shop.program.run("parked", "drop", str(parked["id"]), "--why", "mended").expect(0)
     wait_until(lambda: _parked(shop) == [], 10, "it leaves the list")
     if running:
         running.stop().expect(0)
     shop.catch_up()
-    shop.program.run("parked", "drop", str(parked["id"])).expect(1)
+    shop.program.run("parked", "drop", str(parked["id"]), "--why", "mended").expect(1)
 
 
 def test_kill_9_loses_none(migrate, pg):
