@@ -1,4 +1,5 @@
 /* Flags at run time: list, set, on, off, reset. */
+#include "admin/redis.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -232,6 +233,8 @@ static int change_flag(struct cli *cli, struct snapshot_change *change, struct e
     char who[STATE_NAME_MAX];
     int64_t version = 0;
     bool conflict = false;
+    /* Before our own look, which then has what others changed. A kill waits for nobody. */
+    bool away = cli->conf->redis && change->action != SNAPSHOT_KILL && remote_redis_is_away(cli);
     cli_who(who, sizeof who);
     change->who = who;
     change->role = "operator";
@@ -239,6 +242,8 @@ static int change_flag(struct cli *cli, struct snapshot_change *change, struct e
     int rc = state_open(cli->state_path, &state, err);
     if (rc == 0)
         rc = snapshot_build(cli->conf, cli->state_path, state, &before, err);
+    if (rc == 0 && away && redis_may_change(before, change, err) < 0)
+        rc = err_prefix(err, "no daemon here reaches it");
     if (rc == 0)
         rc = snapshot_change(before, state, change, &version, &conflict, err);
     if (rc == 0)

@@ -121,6 +121,18 @@ int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version,
 
 /* ---- others that share flags ---- */
 
+bool remote_redis_is_away(const struct cli *cli) {
+    _cleanup_(buf_release) struct buf body = {.max = HTTP_CLIENT_ANSWER_MAX};
+    _cleanup_(mem_freep) struct json_node *nodes = mem_alloc(NODES_MAX * sizeof *nodes);
+    struct json_doc doc;
+    int status = 0;
+    if (remote_call(cli, "GET", "/v1/instances", (struct span){0}, &status, &body, NULL) < 0 ||
+        status != 200 || json_parse(&doc, buf_span(&body), nodes, NODES_MAX, NULL) < 0)
+        return true;
+    const struct json_node *problem = json_member(&doc, json_root(&doc), "problem");
+    return !problem || problem->type != JSON_NULL;
+}
+
 static void list_unconfirmed(const struct json_doc *d, const char *what, struct buf *out) {
     const struct json_node *list = json_member(d, json_root(d), what);
     for (const struct json_node *n = list ? json_first(d, list) : NULL; n;

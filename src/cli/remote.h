@@ -20,6 +20,10 @@ int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version,
 int remote_unconfirmed(const struct cli *cli, int64_t wait_us, struct buf *out,
                        struct err *err) must_check;
 
+/* Whether no daemon here reaches the Redis by which flags are shared. What others have changed has
+ * come here when it returns false. */
+bool remote_redis_is_away(const struct cli *cli);
+
 /* before + the name percent-encoded (names are any text) + after; free() it. */
 char *remote_path(const char *before, const char *name, const char *after);
 

@@ -107,10 +107,22 @@ def test_redis_away(pair, redis):
         two.post("/v1/flags/f/off", {"why": "apart"}).expect()
         assert _value(one, "f") is True
         assert "Redis is away" in pair[0].run("flags", "off", "g", "--why", "x").expect(1).err
+        for words in (("set", "g", "--rollout", "60"), ("on", "g"), ("reset", "g")):
+            assert "Redis is away" in pair[0].run("flags", *words, "--why", "x").expect(3).err, words
         redis.start()
         wait_until(lambda: _value(one, "f") is False, 15, "reconciled")
         wait_until(lambda: two.get("/v1/flags/g").json["killed"], 15, "reconciled the other way")
         wait_until(lambda: set(_instances(one).values()) == {True}, 10, "all confirm")
+
+
+def test_the_command_line_without_a_daemon(pair):
+    program = pair[0]
+    assert "Redis is away" in program.run("flags", "set", "g", "--rollout", "60", "--why", "x").expect(3).err
+    program.run("flags", "set", "g", "--rollout", "40", "--why", "x").expect(1)  # nobody has told Redis
+    assert json.loads(program.run("--json", "flags", "list").expect(0).out)["flags"][1]["rollout_percentage"] == 40
+    with serving(program) as (one, _):
+        assert "confirmed" in program.run("flags", "set", "g", "--rollout", "60", "--why", "x").expect(0).out
+        assert one.get("/v1/flags/g").json["rollout_percentage"] == 60
 
 
 def test_changed_apart_on_both_sides(pair, redis):
