@@ -120,6 +120,24 @@ static void get_one(const struct http_request *r, struct http_response *a, void 
         no_such_flag(a);
 }
 
+/* Short, however many users are listed: what the command line waits for. */
+static void get_version(const struct http_request *r, struct http_response *a, void *context) {
+    const struct service *s = context;
+    const char *name = api_text(r, r->parameter[0]);
+    const struct snapshot *now = flagstore_begin(s->flagstore);
+    struct json_out j;
+    if (flagfile_find(&now->model, name)) {
+        json_out_begin(&j, &a->body);
+        json_out_open(&j, NULL, '{');
+        json_out_int(&j, "version", snapshot_change_of(now, name).version);
+        json_out_close(&j, '}');
+        json_out_end(&j);
+    } else {
+        no_such_flag(a);
+    }
+    flagstore_end(s->flagstore);
+}
+
 /* ---- changes ---- */
 
 static void answer_failure(struct http_response *a, int rc, const struct err *err) {
@@ -300,6 +318,7 @@ static void get_preview(const struct http_request *r, struct http_response *a, v
 static const struct http_route routes[] = {
     {"GET", "/v1/flags", HTTP_VIEWER, get_list, NULL, HTTP_SLOW},
     {"GET", "/v1/flags/{flag}", HTTP_VIEWER, get_one, NULL, HTTP_SLOW},
+    {"GET", "/v1/flags/{flag}/version", HTTP_VIEWER, get_version, NULL, HTTP_SLOW},
     {"PATCH", "/v1/flags/{flag}", HTTP_OPERATOR, patch, NULL, HTTP_SLOW},
     {"POST", "/v1/flags/{flag}/off", HTTP_OPERATOR, post_off, NULL, HTTP_SLOW},
     {"POST", "/v1/flags/{flag}/reset", HTTP_OPERATOR, post_reset, NULL, HTTP_SLOW},

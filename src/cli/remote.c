@@ -36,25 +36,15 @@ char *remote_path(const char *before, const char *name, const char *after) {
     return mem_strdup(buf_text(&path));
 }
 
-/* -1: the answer is no flag. */
+/* -1: there is none in it. */
 static int64_t version_in(struct span body) {
     _cleanup_(mem_freep) struct json_node *nodes = mem_alloc(NODES_MAX * sizeof *nodes);
     struct json_doc doc;
     if (json_parse(&doc, body, nodes, NODES_MAX, NULL) < 0)
         return -1;
-    const struct json_node *root = json_root(&doc), *version = json_member(&doc, root, "version");
-    if (!version && json_member(&doc, root, "flag"))
-        version = json_member(&doc, json_member(&doc, root, "flag"), "version");
-    if (!version || version->type != JSON_NUMBER)
-        return -1;
-    int64_t v = 0;
-    for (uint32_t i = 0; i < version->len; i++) {
-        char c = doc.text.ptr[version->start + i];
-        if (c < '0' || c > '9' || v > INT64_MAX / 10 - 10)
-            return -1;
-        v = v * 10 + (c - '0');
-    }
-    return v;
+    const struct json_node *version = json_member(&doc, json_root(&doc), "version");
+    int64_t v = -1;
+    return version && json_int(&doc, version, &v) ? v : -1;
 }
 
 int remote_call(const struct cli *cli, const char *method, const char *path, struct span body,
@@ -103,7 +93,7 @@ int remote_failure(const struct cli *cli, int status, struct span body, struct e
 
 int remote_flag_in_use(const struct cli *cli, const char *flag, int64_t version, int64_t wait_us,
                        enum remote_answer *ret_answer, struct err *err) {
-    _cleanup_(mem_freep) char *path = remote_path("/v1/flags/", flag, "");
+    _cleanup_(mem_freep) char *path = remote_path("/v1/flags/", flag, "/version");
     int64_t end = clock_mono_us() + wait_us;
     for (;;) {
         _cleanup_(buf_release) struct buf body = {.max = HTTP_CLIENT_ANSWER_MAX};

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.api import listen_anywhere, serving
+from harness.api import check_answer, listen_anywhere, serving
 
 OPERATOR = "operator-0123456789"
 
@@ -62,6 +62,17 @@ def test_without_a_daemon_one_pipeline_of_all_modules(make):
     with serving(program) as (api, _):
         pipeline = api.wait_for_state("all", "paused")["pipeline"]
         assert pipeline["writes_per_second"] == 500
+
+
+def test_a_flag_of_very_many_users_is_confirmed(make):
+    program = make(flags="feature-flags.yml")
+    users = "".join(f"      - a-user-of-this-shop-with-a-long-name-{i:06}\n" for i in range(25000))
+    (program.folder / "feature-flags.yml").write_text(
+        f"features:\n  - name: f\n    enabled: true\n    rollout_percentage: 5\n    enabled_for_users:\n{users}")
+    with serving(program) as (api, _):
+        assert len(api.get("/v1/flags/f").expect().body) > 1000000
+        check_answer("GET", "/v1/flags/{flag}/version", api.get("/v1/flags/f/version").expect())
+        assert "confirmed" in program.run("flags", "off", "f", "--why", "drill").expect(0).out
 
 
 def test_nothing_is_changed_without_a_line_in_the_audit_log(make):
