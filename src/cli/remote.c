@@ -19,6 +19,8 @@ static char *url_of(const struct conf *conf, const char *path) {
     const char *listen = conf->serve.listen, *port = strrchr(listen, ':');
     bool tls = conf->serve.tls_cert != NULL;
     bool any = strncmp(listen, "0.0.0.0:", 8) == 0 || strncmp(listen, "[::]:", 5) == 0;
+    if (tls && conf->serve.tls_name)
+        return mem_printf("https://%s%s%s", conf->serve.tls_name, port, path);
     if (!any)
         return mem_printf("http%s://%s%s", tls ? "s" : "", listen, path);
     return mem_printf("http%s://127.0.0.1%s%s", tls ? "s" : "", port, path);
@@ -57,7 +59,9 @@ int remote_call(const struct cli *cli, const char *method, const char *path, str
                              .body = body,
                              .token = serve->token_operator ? serve->token_operator
                                                             : serve->token_viewer,
-                             .tls_ca = serve->tls_cert, /* ours, whoever signed it */
+                             .tls_ca = serve->tls_ca ? serve->tls_ca : serve->tls_cert,
+                             .tls_cert = serve->tls_client_cert,
+                             .tls_key = serve->tls_client_key,
                              .limit_us = CALL_US,
                              .refused = &nobody};
     *ret_status = 0;
@@ -66,6 +70,10 @@ int remote_call(const struct cli *cli, const char *method, const char *path, str
         *ret_status = 0;
         return 0;
     }
+    if (rc == ERR_UNREACHABLE && serve->tls_client_ca &&
+        !(serve->tls_client_cert && serve->tls_client_key))
+        return err_prefix(err, "without tls.client_cert and tls.client_key the daemon does not let "
+                               "commands in");
     if (rc == 0 && (*ret_status == 401 || *ret_status == 403))
         return err_set(err, ERR_ACCESS,
                        "the daemon on %s does not let us (status %d); are its tokens those of this "

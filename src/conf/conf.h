@@ -417,8 +417,9 @@ struct conf_serve {
     const char *listen; /* address:port */
     struct conf_at listen_at;
     const char *token_viewer, *token_operator, *token_evaluate,
-        *token_edge;                                /* secrets; NULL: none */
-    const char *tls_cert, *tls_key, *tls_client_ca; /* files; NULL: none */
+        *token_edge;                                                  /* secrets; NULL: none */
+    const char *tls_cert, *tls_key, *tls_client_ca;                   /* files; NULL: none */
+    const char *tls_ca, *tls_name, *tls_client_cert, *tls_client_key; /* for commands; or NULL */
     bool insecure;
     struct conf_list hosts;
     const char *ofrep_listen; /* NULL: no listener of its own */

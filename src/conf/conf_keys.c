@@ -262,6 +262,22 @@ static const struct conf_key keys[] = {
      .help = "Its key, in PEM; readable by this user only."},
     {SCOPE_TLS, "client_ca", KIND_TEXT, 0, AT(conf, serve.tls_client_ca),
      .example = "client_ca: ca.pem", .help = "Clients must have a certificate of this authority."},
+    {SCOPE_TLS, "ca", KIND_TEXT, 0, AT(conf, serve.tls_ca), .otherwise = "`cert`",
+     .example = "ca: /etc/ssl/certs/ca-certificates.crt",
+     .help =
+         "The authority of `cert`, where its file does not have that too: by it commands on this "
+         "machine know the daemon."},
+    {SCOPE_TLS, "client_cert", KIND_TEXT, 0, AT(conf, serve.tls_client_cert),
+     .example = "client_cert: command.pem",
+     .help = "With client_ca: the certificate by which commands on this machine ask the daemon "
+             "(`banyan flags off`, `banyan pause` and so on). Without it they cannot."},
+    {SCOPE_TLS, "client_key", KIND_TEXT, 0, AT(conf, serve.tls_client_key),
+     .example = "client_key: command.key", .help = "Its key, in PEM."},
+    {SCOPE_TLS, "name", KIND_TEXT, 0, AT(conf, serve.tls_name), .otherwise = "the one of `listen`",
+     .example = "name: banyan.example",
+     .help =
+         "The host name of `cert`, where that does not have the address of `listen`: commands on "
+         "this machine reach the daemon by it."},
     {SCOPE_OFREP, "listen", KIND_TEXT, 0, AT(conf, serve.ofrep_listen), .check = conf_check_listen,
      .otherwise = "only `listen` answers", .example = "listen: 127.0.0.1:8421",
      .help = "Its address and port."},

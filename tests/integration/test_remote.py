@@ -4,8 +4,11 @@ import signal
 import time
 
 import pytest
+import yaml
 
+from harness import certificates
 from harness.api import check_answer, listen_anywhere, serving
+from harness.process import free_port
 
 OPERATOR = "operator-0123456789"
 
@@ -73,6 +76,23 @@ def test_a_flag_of_very_many_users_is_confirmed(make):
         assert len(api.get("/v1/flags/f").expect().body) > 1000000
         check_answer("GET", "/v1/flags/{flag}/version", api.get("/v1/flags/f/version").expect())
         assert "confirmed" in program.run("flags", "off", "f", "--why", "drill").expect(0).out
+
+
+def test_certificates(make, tmp_path):
+    """A daemon that wants one, and whose own has a name and no address."""
+    certs = certificates.make(tmp_path / "c", names="DNS:localhost")
+    port = free_port()
+    tls = {"cert": str(certs.cert), "key": str(certs.key), "client_ca": str(certs.ca), "ca": str(certs.ca)}
+    keys = {"client_cert": str(certs.client_cert), "client_key": str(certs.client_key)}
+    program = make(listen=f"127.0.0.1:{port}", tls=tls | keys | {"name": "localhost"})
+    config = yaml.safe_load(program.config.read_text())
+    running = program.start("serve")
+    running.wait_for("serving address", 30)
+    assert "done" in program.run("pause", "catalogue", "--why", "window").expect(0).out
+    for without, words in ((keys, "tls.client_cert"), (("name",), "certificate is not accepted"), (("ca",), "certificate is not accepted")):
+        program.configure(config | {"tls": {key: value for key, value in config["tls"].items() if key not in without}})
+        assert words in program.run("pause", "catalogue", "--why", "window").expect(3).err
+    running.stop().expect(0)
 
 
 def test_nothing_is_changed_without_a_line_in_the_audit_log(make):

@@ -6,7 +6,7 @@ import subprocess
 
 @dataclasses.dataclass
 class Server:
-    """Files of one CA: a server's certificate for 127.0.0.1 and localhost, and a client's."""
+    """Files of one CA: a server's certificate for loopback, and a client's."""
 
     ca: pathlib.Path
     cert: pathlib.Path
@@ -30,13 +30,13 @@ def _issue(folder, name, subject, extension):
              "-CAcreateserial", "-days", "30", "-out", f"{name}.crt", "-extfile", extensions)
 
 
-def make(folder, *, client_user="postgres", client_certificates=False):
-    """A fresh CA with a server and a client certificate (its common name is `client_user`)."""
+def make(folder, *, client_user="postgres", client_certificates=False, names="DNS:localhost,IP:127.0.0.1"):
+    """A fresh CA with a server's certificate for `names` and a client's (its common name is `client_user`)."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out",
              "ca.crt", "-days", "30", "-subj", "/CN=test ca")
-    _issue(folder, "server", "/CN=localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    _issue(folder, "server", "/CN=localhost", f"subjectAltName={names}\n")
     _issue(folder, "client", f"/CN={client_user}", "extendedKeyUsage=clientAuth\n")
     pem = folder / "client.pem"
     pem.write_text((folder / "client.crt").read_text() + (folder / "client.key").read_text())
