@@ -24,7 +24,8 @@ struct module {
     struct watermarks *watermarks;
     struct applied *applied;
     pthread_t thread;
-    pthread_mutex_t lock; /* all below */
+    pthread_mutex_t control; /* from reading to using what people set; `lock` is taken inside */
+    pthread_mutex_t lock;    /* all below */
     pthread_cond_t wake;
     bool ending, paused;
     int64_t configured;       /* writes per second */
@@ -245,6 +246,7 @@ int module_start(const struct module_config *config, struct module **ret_module,
     (void)snprintf(m->view.name, sizeof m->view.name, "%s", config->name);
     rate_init(&m->write_rate, m->view.writes_per_second);
     rate_init(&m->read_rate, config->conf->source.snapshot_rows_per_second);
+    pthread_mutex_init(&m->control, NULL);
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -293,6 +295,7 @@ void module_free(struct module *m) {
     rate_release(&m->read_rate);
     pthread_cond_destroy(&m->wake);
     pthread_mutex_destroy(&m->lock);
+    pthread_mutex_destroy(&m->control);
     free(m);
 }
 
@@ -316,49 +319,55 @@ const struct apply_live *module_live(const struct module *m) {
 }
 
 /* State first: what a caller was told holds after a crash. */
-static int set_paused(struct module *m, bool paused, struct err *err) {
+static int store_and_use(struct module *m, const bool *paused, const int64_t *writes_per_second,
+                         struct err *err) {
     struct state_control control;
     int rc = state_control_get(m->config.state, m->config.name, &control, err);
     if (rc < 0)
         return rc;
-    control.paused = paused;
+    control.paused = paused ? *paused : control.paused;
+    control.writes_per_second = writes_per_second ? *writes_per_second : control.writes_per_second;
     rc = state_control_set(m->config.state, m->config.name, &control, err);
     if (rc < 0)
         return rc;
     pthread_mutex_lock(&m->lock);
-    m->paused = paused;
-    if (paused)
-        interrupt(m);
-    else
+    if (paused) {
+        m->paused = *paused;
+        if (*paused)
+            interrupt(m);
         pthread_cond_broadcast(&m->wake);
+    }
+    if (writes_per_second) {
+        rate_set(&m->write_rate, limit_of(m, *writes_per_second));
+        m->limit_is_set = *writes_per_second >= 0;
+        m->view.writes_per_second = limit_of(m, *writes_per_second);
+    }
     pthread_mutex_unlock(&m->lock);
     return 0;
+}
+
+/* What is NULL stays as it is. */
+static int set_control(struct module *m, const bool *paused, const int64_t *writes_per_second,
+                       struct err *err) {
+    pthread_mutex_lock(&m->control);
+    int rc = store_and_use(m, paused, writes_per_second, err);
+    pthread_mutex_unlock(&m->control);
+    return rc;
 }
 
 int module_pause(struct module *m, struct err *err) {
-    return set_paused(m, true, err);
+    return set_control(m, &(bool){true}, NULL, err);
 }
 
 int module_resume(struct module *m, struct err *err) {
-    return set_paused(m, false, err);
+    return set_control(m, &(bool){false}, NULL, err);
 }
 
 int module_throttle(struct module *m, int64_t writes_per_second, struct err *err) {
-    struct state_control control;
-    int rc = state_control_get(m->config.state, m->config.name, &control, err);
-    if (rc < 0)
-        return rc;
-    control.writes_per_second = writes_per_second;
-    rc = state_control_set(m->config.state, m->config.name, &control, err);
-    if (rc < 0)
-        return rc;
-    pthread_mutex_lock(&m->lock);
-    rate_set(&m->write_rate, limit_of(m, writes_per_second));
-    m->limit_is_set = writes_per_second >= 0;
-    m->view.writes_per_second = limit_of(m, writes_per_second);
-    pthread_mutex_unlock(&m->lock);
-    tell(m);
-    return 0;
+    int rc = set_control(m, NULL, &writes_per_second, err);
+    if (rc == 0)
+        tell(m);
+    return rc;
 }
 
 void module_set_limits(struct module *m, int64_t writes_per_second, int64_t rows_per_second) {

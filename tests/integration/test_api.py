@@ -1,4 +1,5 @@
 """The admin API: what it answers, what it changes, and that it lasts."""
+import concurrent.futures
 import contextlib
 import json
 import pathlib
@@ -52,6 +53,18 @@ def test_status_says_where_things_stand(make, pg, mongo):
         sales = check_answer("GET", "/v1/modules/{module}", api.get("/v1/modules/sales").expect()).json
         assert sales["collections"][0]["documents_copied"] == 500
         check_answer("GET", "/v1/modules/{module}", api.get("/v1/modules/none").expect(404))
+
+
+def test_what_is_set_at_the_same_time_is_all_kept(make):
+    program = make()
+    with serving(program) as (api, _), concurrent.futures.ThreadPoolExecutor(4) as people:
+        for i in range(1, 121):
+            word = "pause" if i % 2 else "resume"
+            list(people.map(lambda call: api.post(f"/v1/modules/sales/{call[0]}", {"why": "x"} | call[1]).expect(),
+                            [("throttle", {"writes_per_second": i}), (word, {})]))
+            with contextlib.closing(sqlite3.connect(program.folder / "banyan.db")) as state:
+                kept = state.execute("SELECT paused, writes_per_second FROM control WHERE pipeline = 'sales'").fetchone()
+            assert kept == (i % 2, i)
 
 
 @pytest.mark.sanitize
