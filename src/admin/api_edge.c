@@ -6,6 +6,7 @@
 #include "admin/routestore.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "flagfile/snapshot.h"
 #include "gateway/batch.h"
 #include "obs/histogram.h"
 
@@ -38,6 +39,8 @@ static void answer_bytes(const struct http_request *r, struct http_response *a, 
     a->content_type = "application/octet-stream";
     buf_add_span(&a->body, bytes);
 }
+
+_Static_assert(SNAPSHOT_EDGE_MAX <= HTTP_ANSWER_MAX, "what is published can be answered");
 
 static void get_flags(const struct http_request *r, struct http_response *a, void *context) {
     struct service *s = context;

@@ -69,6 +69,17 @@ static int check_modules(const struct conf *conf, const struct flags_model *mode
     return 0;
 }
 
+/* Of the file alone: what people change at run time must not keep a kill from being published. */
+static int check_edges(const struct conf *conf, const struct snapshot *s, struct err *err) {
+    if (!conf->serve.token_edge || s->blob.len <= SNAPSHOT_EDGE_MAX)
+        return 0;
+    return err_set(
+        err, ERR_CONF,
+        "%s: its flags have %.1f MiB when compiled, and edges (tokens.edge) can fetch %d "
+        "MiB at most; list fewer users, or decide by an attribute",
+        s->path, (double)s->blob.len / (1 << 20), SNAPSHOT_EDGE_MAX >> 20);
+}
+
 /* The file is good when it reads, compiles, and has what the modules name. */
 static int read_good(struct snapshot *s, const struct conf *conf, const char *name,
                      const struct buf *text, struct err *err) {
@@ -79,6 +90,8 @@ static int read_good(struct snapshot *s, const struct conf *conf, const char *na
         rc = given_check(conf, &s->file->model, err);
     if (rc == 0)
         rc = flags_compile(&s->file->model, &s->blob, err);
+    if (rc == 0)
+        rc = check_edges(conf, s, err);
     if (rc < 0) {
         flagfile_free(s->file);
         s->file = NULL;

@@ -14,6 +14,8 @@
 #include "flags/flags.h"
 #include "state/state.h"
 
+#define SNAPSHOT_EDGE_MAX (16 << 20) /* bytes of a blob that an edge can fetch */
+
 struct snapshot {
     char *path;            /* of the flags file; NULL: there is none, and no flags */
     struct flagfile *file; /* good */
@@ -36,7 +38,8 @@ char *snapshot_blob_path(const char *state_path);
 
 /* Reads, checks, lays over, compiles. `s` NULL: nobody changed anything. ERR_CONF when the file is
  * bad and there is no last good one. Changes that the file says itself now are taken back in the
- * state. A flag that a module of `conf` names must exist. */
+ * state. A flag that a module of `conf` names must exist, and where edges fetch flags (tokens.edge)
+ * the file's may have SNAPSHOT_EDGE_MAX bytes. */
 int snapshot_build(const struct conf *conf, const char *state_path, struct state *s,
                    struct snapshot **ret_snapshot, struct err *err) must_check;
 void snapshot_free(struct snapshot *snapshot);

@@ -156,6 +156,15 @@ def test_a_bad_file_that_was_never_good_is_refused(project):
     assert not project.blob.exists()
 
 
+def test_flags_that_no_edge_could_fetch(project):
+    users = [f"a-user-of-this-shop-with-a-name-of-about-sixty-bytes-or-so-{i:07}" for i in range(280000)]
+    project.flags.write_text(json.dumps({"features": [
+        {"name": "orders", "enabled": True, "rollout_percentage": 5, "enabled_for_users": users}]}))
+    project.run("flags", "list")
+    (project.folder / "banyan.yml").write_text(CONFIG + "tokens: {edge: edge-0123456789abcdef}\n")
+    assert "edges (tokens.edge) can fetch 16 MiB at most" in project.run("flags", "list", code=2)
+
+
 def test_a_module_names_a_flag_that_exists(project):
     project.flags.write_text(FLAGS.replace("name: orders", "name: order"))
     said = project.run("flags", "list", code=2)
