@@ -153,7 +153,7 @@ static int show_one(const struct cli *cli, const struct operation_call *call,
         buf_add_char(&out, '\n');
     }
     int rc = cli_print(&out, err);
-    return rc < 0 || cli->json ? rc : failure_of(call, err);
+    return rc < 0 ? rc : failure_of(call, err);
 }
 
 static bool is_same(const struct operation_call *sql, const struct operation_call *mongodb) {

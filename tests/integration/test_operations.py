@@ -257,6 +257,7 @@ def test_the_command_line(shop):  # noqa: F811
     assert found["equal"] and found["mongodb"]["result"] == [{"id": 100, "name": "50% off_"}]
     assert program.run("query", "some_products", "ids=[2,1]", "--strings").expect(0).out == '[{"id":"1"},{"id":"2"}]\n'
     assert "there is no such row" in program.run("query", "get_product", "id=999").expect(1).err
+    assert program.run("query", "get_product", "id=999", "--json").expect(1).json()["outcome"] == "404"
     assert "no parameter 'x'" in program.run("query", "get_product", "x=1").expect(2).err
     assert "whole number" in program.run("query", "get_product", "id=a").expect(2).err
     assert "there is no operation 'nothing'" in program.run("query", "nothing").expect(2).err
