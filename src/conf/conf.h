@@ -20,6 +20,7 @@
 #define CONF_VALUE_MAX (64 * 1024)          /* bytes of one value, after expansion too */
 #define CONF_NODES_MAX 200000               /* values, aliases counted with all they stand for */
 #define CONF_EMBED_DEPTH_MAX 20             /* embedded documents in embedded documents */
+#define CONF_FREE_DEPTH_MAX 50              /* of a filter, a pipeline, a default */
 #define CONF_COLUMNS_MAX 1600               /* columns in one list, as in a PostgreSQL table */
 #define CONF_ENTRIES_MAX 10000              /* entries in one mapping or list */
 #define CONF_ROUTES_MAX 1024                /* of all modules */

@@ -30,11 +30,15 @@ static int bind_scalar(struct binder *b, const char *what, const struct tree_nod
     return bind_expanded(b, node, &v->text, &expanded);
 }
 
-static int fill_value(struct binder *b, const char *what, const struct tree_node *node,
+/* The tree's limit does not count what an alias adds. */
+static int fill_value(struct binder *b, const char *what, const struct tree_node *node, int depth,
                       struct conf_value *v) {
     v->at = node->at;
     if (node->kind == TREE_SCALAR)
         return bind_scalar(b, what, node, v);
+    if (depth == CONF_FREE_DEPTH_MAX)
+        return bind_error(b, node->at, "'%s' is nested more than %d levels deep", what,
+                          CONF_FREE_DEPTH_MAX);
     v->kind = node->kind == TREE_LIST ? CONF_VALUE_LIST : CONF_VALUE_MAP;
     if (node->count > CONF_ENTRIES_MAX)
         return bind_error(b, node->at, "'%s' has more than %d entries", what, CONF_ENTRIES_MAX);
@@ -44,7 +48,7 @@ static int fill_value(struct binder *b, const char *what, const struct tree_node
         struct conf_member *m = &v->members[v->count++];
         if (node->kind == TREE_MAP)
             m->name = (struct conf_text){e->key.ptr, e->key_at};
-        rc = fill_value(b, what, e->value, &m->value);
+        rc = fill_value(b, what, e->value, depth + 1, &m->value);
     }
     return rc;
 }
@@ -52,7 +56,7 @@ static int fill_value(struct binder *b, const char *what, const struct tree_node
 int bind_value(struct binder *b, const char *what, const struct tree_node *node,
                const struct conf_value **ret_value) {
     struct conf_value *v = bind_alloc(b, 1, sizeof *v);
-    int rc = v ? fill_value(b, what, node, v) : ERR_CONF;
+    int rc = v ? fill_value(b, what, node, 0, v) : ERR_CONF;
     if (rc == 0)
         *ret_value = v;
     return rc;

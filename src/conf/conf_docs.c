@@ -75,13 +75,13 @@ static void add_limits(struct buf *out) {
                "| memory of everything read | %d MiB |\n"
                "| entries in one mapping or list of names | %d |\n"
                "| columns in one list | %d |\n"
-               "| levels of `embed` | %d |\n"
+               "| levels of `embed`, and of a filter, a pipeline or a default | %d, %d |\n"
                "| `database.collection` | %d bytes |\n"
                "| operations, and parameters of one | %d, %d |\n",
                CONF_FILE_MAX / (1024 * 1024), CONF_VALUE_MAX / 1024, CONF_NODES_MAX,
                TREE_ANCHORS_MAX, TREE_DEPTH_MAX, CONF_MEMORY_MAX / (1024 * 1024), CONF_ENTRIES_MAX,
-               CONF_COLUMNS_MAX, CONF_EMBED_DEPTH_MAX, CONF_NAMESPACE_MAX, CONF_OPERATIONS_MAX,
-               CONF_PARAMS_MAX);
+               CONF_COLUMNS_MAX, CONF_EMBED_DEPTH_MAX, CONF_FREE_DEPTH_MAX, CONF_NAMESPACE_MAX,
+               CONF_OPERATIONS_MAX, CONF_PARAMS_MAX);
 }
 
 static const char *kind_name(enum conf_kind kind) {

@@ -1,6 +1,7 @@
 /* Operations and the parallel run in banyan.yml: what is read, what is refused and where. */
 #include "conf_try.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #define HEAD "source: {uri: postgresql://h}\ntarget: {uri: mongodb://h, database: d}\n"
@@ -111,6 +112,38 @@ static void reads_operations(void **state) {
     conf_free(conf);
 }
 
+/* `depth` levels, in two halves of which an alias joins the second to the first. */
+static void add_nested(struct buf *out, int depth) {
+    int half = depth / 2;
+    buf_add_text(out,
+                 HEAD "modules:\n  m:\n    collections: {c: {table: t}}\n    operations:\n      "
+                      "a: {mongodb: {find: c, filter: {x: &deep ");
+    for (int i = 0; i < half; i++)
+        buf_add_char(out, '[');
+    for (int i = 0; i < half; i++)
+        buf_add_char(out, ']');
+    buf_add_text(out, "}}, sql: SELECT}\n      b: {mongodb: {find: c, filter: {x: ");
+    for (int i = 0; i < depth - half - 1; i++)
+        buf_add_char(out, '[');
+    buf_add_text(out, "*deep");
+    for (int i = 0; i < depth - half - 1; i++)
+        buf_add_char(out, ']');
+    buf_add_text(out, "}}, sql: SELECT}\n");
+}
+
+static void aliases_nest_no_deeper(void **state) {
+    (void)state;
+    _cleanup_(buf_release) struct buf text = {.max = 4096}, shown = {.max = CONF_SHOWN_MAX};
+    add_nested(&text, CONF_FREE_DEPTH_MAX);
+    struct conf *conf = parse(buf_text(&text));
+    conf_show(conf, false, &shown);
+    assert_true(buf_ok(&shown));
+    conf_free(conf);
+    buf_clear(&text);
+    add_nested(&text, CONF_FREE_DEPTH_MAX + 40);
+    refuse(buf_text(&text), "c.yml:7:53: 'filter' is nested more than 50 levels deep");
+}
+
 #define LATER " is in the contract but not built yet in this version; remove it"
 #define BOTH "sql: SELECT, mongodb: {find: c}"
 
@@ -171,9 +204,10 @@ static void shows_what_it_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_compare),      cmocka_unit_test(compare_has_defaults),
-        cmocka_unit_test(refuses_compare),    cmocka_unit_test(reads_operations),
-        cmocka_unit_test(refuses_operations), cmocka_unit_test(shows_what_it_read),
+        cmocka_unit_test(reads_compare),          cmocka_unit_test(compare_has_defaults),
+        cmocka_unit_test(refuses_compare),        cmocka_unit_test(reads_operations),
+        cmocka_unit_test(refuses_operations),     cmocka_unit_test(shows_what_it_read),
+        cmocka_unit_test(aliases_nest_no_deeper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
