@@ -15,6 +15,7 @@ export function ask({ title, text, ok = "Do it", danger = false, number = null, 
   byId("ask-ok").className = danger ? "danger" : "primary";
   byId("ask-why").value = "";
   byId("ask-number-label").hidden = !number;
+  byId("ask-number").required = Boolean(number); // an empty field would be read as 0
   if (number) {
     byId("ask-number-name").textContent = number.name;
     byId("ask-number").max = number.max ?? "";

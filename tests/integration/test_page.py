@@ -61,6 +61,20 @@ def test_a_module_is_paused_with_a_reason_by_keyboard(make, tmp_path):
               ["fill", "#ask-why", "done"], ["click", "#ask-ok"], ["see", "[data-module=sales] .badge", "streaming"])
 
 
+def test_an_empty_field_is_no_number(make, tmp_path):
+    with serving(make(FLAGS)) as (api, _):
+        api.post("/v1/modules/sales/throttle", {"why": "gently", "writes_per_second": 500}).expect()
+        open_, flag = drive(
+            api.url, tmp_path, ["open", "/"], ["see", "#connection", "Live"],
+            ["click", "[data-module=sales] button:has-text('Limit writes')"], ["fill", "#ask-number", ""], ["fill", "#ask-why", "typing"],
+            ["click", "#ask-ok"], ["count", "#ask[open]"], ["fill", "#ask-number", "400"], ["click", "#ask-ok"], ["hidden", "#ask"],
+            ["slide", "[data-flag=orders_mongodb] input[type=range]", "60"], ["fill", "#ask-number", ""], ["fill", "#ask-why", "typing"],
+            ["click", "#ask-ok"], ["count", "#ask[open]"])
+        limits = [line["after"] for line in api.get("/v1/audit").json["audit"] if line["action"] == "module.throttle"]
+        assert open_ == flag == 1 and len(limits) == 2 and "400" in str(limits[0])
+        assert api.get("/v1/flags/orders_mongodb").json["rollout_percentage"] == 50
+
+
 def test_a_parked_document_is_retried_on_the_page(make, pg, mongo, tmp_path):
     with serving(make()) as (api, _):
         api.wait_for_state("sales", "streaming")
