@@ -1,7 +1,7 @@
 // What PostgreSQL and MongoDB disagree about, one row a cause; open, it shows examples of both sides.
 import { call } from "./api.js";
 import { ask, toast } from "./dialogs.js";
-import { exactly, isMasked, rowsOf, shapeOf } from "./differs.js";
+import { Exact, exactly, isMasked, rowsOf, shapeOf } from "./differs.js";
 import { element, number, ago } from "./show.js";
 
 const LIMIT = 200;
@@ -80,7 +80,7 @@ function makeExample(divergence, example) {
   const [table, ...notes] = sideBySide(example);
   const again = element("button", { type: "button", class: "change", disabled: !example.collection }, "Resync this document");
   again.addEventListener("click", () => resync(divergence, example));
-  const parameters = example.parameters === undefined ? [] : [element("p", {}, "Parameters ", element("code", {}, JSON.stringify(example.parameters, (_key, v) => v?.text ?? v)))];
+  const parameters = example.parameters === undefined ? [] : [element("p", {}, "Parameters ", element("code", {}, JSON.stringify(example.parameters, (_key, v) => v instanceof Exact ? v.text : v)))];
   return element("div", { class: "example" },
     element("p", {}, element("code", {}, example.path || divergence.path), ` ${kinds[divergence.kind] ?? divergence.kind}, ${ago(example.time)}`, example.request ? `, request ${example.request}` : ""),
     table, ...notes.filter(Boolean).map((note) => element("p", {}, note)), ...parameters,

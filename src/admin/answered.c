@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "obs/histogram.h"
+#include "parallel/tally.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,10 +52,13 @@ void answered_release(struct answered *a) {
 struct answered_row answered_sum(const struct answered *a, const char *module, const char *kind,
                                  const char *name) {
     struct answered_row sum = {0};
+    char stored[STATE_NAME_MAX] = "";
+    if (name)
+        tally_name(name, stored);
     for (size_t i = 0; i < a->count; i++) {
         const struct answered_row *row = &a->rows[i];
         if (strcmp(row->module, module) != 0 || (kind && strcmp(row->kind, kind) != 0) ||
-            (name && strcmp(row->name, name) != 0))
+            (name && strcmp(row->name, stored) != 0))
             continue;
         sum.sql += row->sql;
         sum.mongodb += row->mongodb;

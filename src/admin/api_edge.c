@@ -9,6 +9,7 @@
 #include "flagfile/snapshot.h"
 #include "gateway/batch.h"
 #include "obs/histogram.h"
+#include "parallel/tally.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,21 +77,28 @@ static void release_rows(struct rows *rows) {
     free(rows);
 }
 
-static bool is_ours(const struct service *s, const struct batch_row *row) {
+/* `ret_name`: as the route is kept in the state. Edges cut a prefix that is too long. False: it is
+ * no route of ours. */
+static bool name_of(const struct service *s, const struct batch_row *row,
+                    char ret_name[STATE_NAME_MAX]) {
     char module[STATE_NAME_MAX];
     if (row->module.len >= sizeof module || row->route.len >= STATE_NAME_MAX)
         return false;
     (void)snprintf(module, sizeof module, "%.*s", SPAN_ARG(row->module));
     const struct conf_module *m = conf_module(s->conf, module);
-    for (size_t i = 0; m && i < m->route_count; i++)
-        if (span_eq(row->route, span_of(m->routes[i].prefix.text)) ||
-            (row->route.len == STATE_NAME_MAX - 1 &&
-             strncmp(m->routes[i].prefix.text, row->route.ptr, row->route.len) == 0))
+    for (size_t i = 0; m && i < m->route_count; i++) {
+        struct span prefix = span_of(m->routes[i].prefix.text);
+        tally_name(prefix.ptr, ret_name);
+        if (span_is(row->route, ret_name) ||
+            span_eq(row->route,
+                    span_make(prefix.ptr,
+                              prefix.len < STATE_NAME_MAX ? prefix.len : STATE_NAME_MAX - 1)))
             return true;
+    }
     return false;
 }
 
-static int add_row(struct rows *rows, const struct batch_row *row, int64_t minute,
+static int add_row(struct rows *rows, const struct batch_row *row, const char *name, int64_t minute,
                    struct err *err) {
     struct state_rollup *to = &rows->list[rows->count];
     struct obs_histogram *h = obs_histogram_new();
@@ -102,7 +110,7 @@ static int add_row(struct rows *rows, const struct batch_row *row, int64_t minut
     rows->count++;
     *to = (struct state_rollup){.key = {.module = mem_strndup(row->module.ptr, row->module.len),
                                         .kind = "route",
-                                        .name = mem_strndup(row->route.ptr, row->route.len),
+                                        .name = mem_strdup(name),
                                         .side = route_side_name(row->side)},
                                 .minute = minute,
                                 .count = row->count,
@@ -115,13 +123,14 @@ static int add_row(struct rows *rows, const struct batch_row *row, int64_t minut
 static int read_rows(const struct service *s, struct batch *b, int64_t minute, struct rows *rows,
                      struct err *err) {
     struct batch_row row;
+    char name[STATE_NAME_MAX];
     int rc;
     while ((rc = batch_next(b, &row, err)) > 0) {
-        if (!is_ours(s, &row)) {
+        if (!name_of(s, &row, name)) {
             rows->skipped++;
             continue;
         }
-        rc = add_row(rows, &row, minute, err);
+        rc = add_row(rows, &row, name, minute, err);
         if (rc < 0)
             break;
     }

@@ -2,6 +2,7 @@
 #include "admin/collect.h"
 #include "admin/health.h"
 #include "admin/show.h"
+#include "parallel/tally.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,6 +161,19 @@ static void what_was_measured_comes_first(void **state) {
     answered(s, 0, 0, 0, REST); /* no configuration, so no routes: nothing is missed */
 }
 
+static void a_name_that_is_too_long_is_found_as_it_is_kept(void **state) {
+    struct scene *s = *state;
+    char prefix[400];
+    struct answered_row row = {.module = "shop", .kind = "route", .sql = 7};
+    memset(prefix, 'a', sizeof prefix - 1);
+    prefix[sizeof prefix - 1] = '\0';
+    tally_name(prefix, row.name);
+    s->picture.answered = (struct answered){&row, 1};
+    assert_int_equal(answered_sum(&s->picture.answered, "shop", "route", prefix).sql, 7);
+    prefix[300] = 'b';
+    assert_int_equal(answered_sum(&s->picture.answered, "shop", "route", prefix).sql, 0);
+}
+
 static void who_reads_nothing_is_told_where_reads_can_be_seen(void **state) {
     struct scene *s = *state;
     struct conf_module module = {.name = {.text = "shop"}, .route_count = 1};
@@ -221,6 +235,7 @@ int main(void) {
         TEST(each_trouble_has_its_words),
         TEST(more_issues_than_can_be_shown),
         TEST(what_was_measured_comes_first),
+        TEST(a_name_that_is_too_long_is_found_as_it_is_kept),
         TEST(who_reads_nothing_is_told_where_reads_can_be_seen),
         TEST(status_is_json),
         TEST(what_does_not_run_falls_behind),
