@@ -57,7 +57,8 @@ static const struct conf_key keys[] = {
     {SCOPE_ROOT, "ofrep", KIND_SECTION, KEY_CONTROL, .child = SCOPE_OFREP,
      .otherwise = "flags are evaluated on `listen`",
      .example = "ofrep: {listen: \"127.0.0.1:8421\", origins: [\"https://app.example\"]}",
-     .help = "A second listener that only evaluates flags (and /health)."},
+     .help = "A second listener that only evaluates flags (and /health, and operations that are "
+             "granted)."},
     {SCOPE_ROOT, "gateway", KIND_SECTION, 0, AT(conf, gateway),
      .at_offset = offsetof(struct conf, gateway.at), .child = SCOPE_GATEWAY,
      .otherwise = "no gateway",
@@ -71,11 +72,12 @@ static const struct conf_key keys[] = {
              "follows. An edge reads `gateway`, the modules with their `flag` and `routes`, "
              "`listen`, `tokens`, `tls`, `state` and this; the other keys may stand in its file "
              "and are not looked into, so their secrets need not be on its machine."},
-    {SCOPE_ROOT, "flags", KIND_TEXT_AT, KEY_RELOAD | KEY_CONTROL, AT(conf, flags),
+    {SCOPE_ROOT, "flags", KIND_TEXT_AT, KEY_CONTROL, AT(conf, flags),
      .fallback = "feature-flags.yml", .example = "flags: /etc/banyan/feature-flags.yml",
      .help = "The file of feature flags, relative to the folder the program is started in: "
              "feature-flags.yml, flagd's JSON, Unleash's features or LaunchDarkly's flags. The "
-             "default need not exist."},
+             "default need not exist. What is in it can change while Banyan runs; another name "
+             "needs a restart."},
     {SCOPE_ROOT, "redis", KIND_URI, KEY_SECRET | KEY_CONTROL, AT(conf, redis),
      .at_offset = offsetof(struct conf, redis_at), .check = conf_check_redis, .otherwise = "none",
      .example = "redis: \"redis://:${REDIS_PASSWORD}@127.0.0.1:6379/0\"",
@@ -251,7 +253,9 @@ static const struct conf_key keys[] = {
      .help = "May change things too."},
     {SCOPE_TOKENS, "evaluate", KIND_TEXT, KEY_SECRET, AT(conf, serve.token_evaluate),
      .check = conf_check_token, .example = "evaluate: \"${BANYAN_EVAL}\"",
-     .help = "May ask for the value of flags, and nothing else."},
+     .help =
+         "May ask for the value of flags and call operations that are granted to it, and nothing "
+         "else."},
     {SCOPE_TOKENS, "edge", KIND_TEXT, KEY_SECRET, AT(conf, serve.token_edge),
      .check = conf_check_token, .example = "edge: \"${BANYAN_EDGE}\"",
      .help = "For gateways on other machines: may fetch published flags and settings and hand over "

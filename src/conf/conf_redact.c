@@ -362,7 +362,8 @@ static void redact_http(const char *uri, size_t scheme, struct buf *out) {
 
 void conf_redact_uri(const char *uri, struct buf *out) {
     static const char *const schemes[] = {"postgresql://",  "postgres://", "mongodb://",
-                                          "mongodb+srv://", "mariadb://",  "mysql://"};
+                                          "mongodb+srv://", "mariadb://",  "mysql://",
+                                          "redis://"};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         size_t len = strlen(schemes[i]);
         if (strncasecmp(uri, schemes[i], len) == 0) {

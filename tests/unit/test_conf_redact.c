@@ -65,6 +65,12 @@ static const struct {
     {"mongodb://h/?proxyPassword=SECRET", "mongodb://h/?***"},
     {"mongodb://h/?w=1;password=SECRET", "mongodb://h/?w=***"},
     {"mariadb://u:SECRET@h:3306/d", "mariadb://u:***@h:3306/d"},
+    /* Redis */
+    {"redis://h:6379/0", "redis://h:6379/0"},
+    {"redis://:SECRET@h:6379/0", "redis://:***@h:6379/0"},
+    {"redis://u:SECRET@h", "redis://u:***@h"},
+    {"redis://:SE/CRET@h", "redis://:***@h"},
+    {"rediss://u:SECRET@h", "***"},
     /* key=value */
     {"host=h port=5432 dbname=d user=u", "host=h port=5432 dbname=d user=u"},
     {"host=h password=SECRET user=u", "host=h password=*** user=u"},
