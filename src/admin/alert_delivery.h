@@ -3,7 +3,7 @@
  *
  * alert_deliver never waits: it notes what is to be told in a bounded table, and one thread tells
  * it. The table has one place for each alert (by fingerprint), holding its newest state, so a slow
- * webhook makes no queue: what fires and resolves before anybody could be told is only counted.
+ * webhook makes no queue: nobody is told of what fires and resolves before anybody could be.
  * Each way is on its own: an alert is told when it fires, again every `repeat_us` while it does,
  * and once when it is over to whoever heard that it fires. What fails is tried again with backoff,
  * from a second to 5 minutes; an answer 4xx other than 408 and 429 is given up until the repeat.

@@ -84,7 +84,7 @@ static int divergence_rules(const struct conf *conf, struct obs_alert_rule *rule
     if (*ret_count + conf->module_count > OBS_ALERT_RULES_MAX)
         return err_set(err, ERR_LIMIT,
                        "more than %d modules with gates of their own; write `alerts.rules`",
-                       OBS_ALERT_RULES_MAX - (int)REFERENCE_COUNT);
+                       OBS_ALERT_RULES_MAX - (int)REFERENCE_COUNT + 1);
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++) {
         const struct conf_module *m = &conf->modules[i];
         struct obs_alert_spec spec = reference[DIVERGENCE_RATE];

@@ -5,8 +5,9 @@
 #include "conf/conf.h"
 #include "obs/alerts.h"
 
-/* The configured rules; the four of the reference where the key is absent. free() it. Errors have
- * the place in the file, as those of conf_load: call it wherever a configuration is checked. */
+/* The configured rules; the five of docs/monitoring.md where the key is absent. free() it. Errors
+ * of written rules have the place in the file, as those of conf_load: call it wherever a
+ * configuration is checked. */
 int alert_setup(const struct conf *conf, struct obs_alert_rule **ret_rules, size_t *ret_count,
                 struct err *err) must_check;
 

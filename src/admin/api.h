@@ -1,7 +1,8 @@
 /*
  * The admin API: what every group of routes shares. Private to admin/.
  *
- * Handlers run in the HTTP server's worker threads. Each change is made, then audited with who
+ * Handlers of routes with HTTP_SLOW run in the HTTP server's worker threads, the others in its
+ * loops, which they must not hold up. Each change is made, then audited with who
  * asked and why; where both must hold together the state does them in one transaction.
  */
 #ifndef BANYAN_ADMIN_API_H

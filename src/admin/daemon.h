@@ -3,7 +3,7 @@
  *
  * Threads: main (this loop: signals, files that changed, the clock), one and its own for each
  * pipeline, those of the HTTP server, one for each verification that runs. They share the state
- * and `struct daemon`, whose parts say who may touch them.
+ * and `struct service`, whose parts say who may touch them.
  */
 #ifndef BANYAN_ADMIN_DAEMON_H
 #define BANYAN_ADMIN_DAEMON_H

@@ -29,7 +29,7 @@ struct edges {
     struct relay *relay;
     char routes[EXCHANGE_ETAG_MAX];
     pthread_mutex_t store_lock; /* what goes to the state; taken before the other */
-    pthread_mutex_t lock;       /* all below; never held while anything waits */
+    pthread_mutex_t lock;       /* all below; never held while the state waits */
     struct edge *list;          /* by name */
     size_t count;
 };

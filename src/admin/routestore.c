@@ -24,7 +24,7 @@ struct routestore {
     char etag[EXCHANGE_ETAG_MAX]; /* ... with its etag */
 };
 
-/* SQL lacks nothing that MongoDB has while the stream runs. */
+/* MongoDB lacks nothing that SQL has while the stream runs. */
 static bool is_caught_up(const struct service *s, const char *name) {
     struct module *m = service_module(s, name);
     struct module_view view;

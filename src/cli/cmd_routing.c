@@ -1,5 +1,4 @@
-/* Who answers a module's requests: reads, writes, stage, fallback; routes, and what would happen to
- * a request. */
+/* Who answers a module's requests: reads, writes, stage, fallback. */
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -8,8 +7,6 @@
 #include "gateway/gateway.h"
 #include "gateway/routing.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 struct change_given {

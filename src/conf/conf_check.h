@@ -1,5 +1,6 @@
 /*
- * Checks of values, and texts turned into values. Private to conf/. Pure, any thread.
+ * Checks of values, and texts turned into values. Private to conf/, but for the conf_read_*. Pure,
+ * any thread.
  *
  * The conf_check_* give what is wrong with a value, to be read behind its name ("is empty"), or
  * NULL. They never repeat the value: it may hold a secret.

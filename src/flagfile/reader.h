@@ -86,7 +86,7 @@ int flagd_read(struct reader *r) must_check;
 int unleash_read(struct reader *r) must_check;
 int launchdarkly_read(struct reader *r) must_check;
 
-/* Sets the model's flags, and the lines of each: from its place to the next flag's, or its end. */
+/* Sets the model: its flags, the lines of each, and the zones that were read. */
 void read_finish(struct reader *r, struct flags_flag *flags, struct flagfile_lines *lines,
                  size_t count);
 /* The last line on which something of the node stands. */

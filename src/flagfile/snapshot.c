@@ -338,7 +338,7 @@ static int make_change(const struct snapshot_change *change, const struct flags_
     return rc;
 }
 
-/* {"killed":true,"changes":{...}} */
+/* {"killed":true,"override":{...}} */
 static void describe(const struct state_flag *f, struct buf *out) {
     buf_clear(out);
     buf_printf(out, "{\"killed\":%s,\"override\":%s}", f->killed ? "true" : "false",
