@@ -82,8 +82,8 @@ static void add_annotations(struct json_out *j, const struct alert_notice *n) {
     json_out_close(j, '}');
 }
 
-static void add_alert(struct json_out *j, const struct alert_notice *n, const char *url,
-                      int64_t ends_us, bool webhook) {
+static void add_alert(struct json_out *j, const struct alert_notice *n, int64_t ends_us,
+                      bool webhook) {
     char fingerprint[24];
     json_out_open(j, NULL, '{');
     if (webhook)
@@ -92,7 +92,7 @@ static void add_alert(struct json_out *j, const struct alert_notice *n, const ch
     add_annotations(j, n);
     add_time(j, "startsAt", n->starts_us);
     add_time(j, "endsAt", ends_us);
-    json_out_text(j, "generatorURL", url);
+    json_out_text(j, "generatorURL", "");
     if (webhook) {
         (void)snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, n->fingerprint);
         json_out_text(j, "fingerprint", fingerprint);
@@ -124,8 +124,7 @@ static void add_common(struct json_out *j, const struct alert_notice *notices, s
     json_out_close(j, '}');
 }
 
-static void write_webhook(struct json_out *j, const struct alert_notice *notices, size_t count,
-                          const char *url) {
+static void write_webhook(struct json_out *j, const struct alert_notice *notices, size_t count) {
     json_out_open(j, NULL, '{');
     json_out_text(j, "version", "4");
     json_out_text(j, "groupKey", "banyan");
@@ -135,19 +134,19 @@ static void write_webhook(struct json_out *j, const struct alert_notice *notices
     json_out_open(j, "groupLabels", '{');
     json_out_close(j, '}');
     add_common(j, notices, count);
-    json_out_text(j, "externalURL", url);
+    json_out_text(j, "externalURL", "");
     json_out_open(j, "alerts", '[');
     for (size_t i = 0; i < count; i++)
-        add_alert(j, &notices[i], url, notices[i].ends_us, true);
+        add_alert(j, &notices[i], notices[i].ends_us, true);
     json_out_close(j, ']');
     json_out_close(j, '}');
 }
 
 static void write_api(struct json_out *j, const struct alert_notice *notices, size_t count,
-                      const char *url, int64_t now_us, int64_t repeat_us) {
+                      int64_t now_us, int64_t repeat_us) {
     json_out_open(j, NULL, '[');
     for (size_t i = 0; i < count; i++)
-        add_alert(j, &notices[i], url,
+        add_alert(j, &notices[i],
                   notices[i].firing ? now_us + repeat_us + API_GRACE_US : notices[i].ends_us,
                   false);
     json_out_close(j, ']');
@@ -167,8 +166,7 @@ static void add_escaped(struct buf *out, const char *text) {
     }
 }
 
-static void write_slack(struct json_out *j, const struct alert_notice *notices, size_t count,
-                        const char *url) {
+static void write_slack(struct json_out *j, const struct alert_notice *notices, size_t count) {
     _cleanup_(buf_release) struct buf text = {.max = ALERT_BODY_MAX / 4};
     for (size_t i = 0; i < count; i++) {
         const struct alert_notice *n = &notices[i];
@@ -177,30 +175,24 @@ static void write_slack(struct json_out *j, const struct alert_notice *notices, 
                    n->firing ? "firing" : "resolved", n->severity);
         add_escaped(&text, n->words);
     }
-    if (url[0] != '\0') {
-        buf_add_text(&text, "\n");
-        add_escaped(&text, url);
-    }
     json_out_open(j, NULL, '{');
     json_out_span(j, "text", buf_span(&text));
     json_out_close(j, '}');
 }
 
 void alert_body_write(enum alert_form form, const struct alert_notice *notices, size_t count,
-                      const char *external_url, int64_t now_us, int64_t repeat_us,
-                      struct buf *out) {
-    const char *url = external_url ? external_url : "";
+                      int64_t now_us, int64_t repeat_us, struct buf *out) {
     struct json_out j;
     json_out_begin(&j, out);
     switch (form) {
     case ALERT_FORM_WEBHOOK:
-        write_webhook(&j, notices, count, url);
+        write_webhook(&j, notices, count);
         break;
     case ALERT_FORM_API:
-        write_api(&j, notices, count, url, now_us, repeat_us);
+        write_api(&j, notices, count, now_us, repeat_us);
         break;
     case ALERT_FORM_SLACK:
-        write_slack(&j, notices, count, url);
+        write_slack(&j, notices, count);
         break;
     }
     json_out_end(&j);

@@ -39,6 +39,6 @@ enum alert_form alert_form_of(const char *url, enum conf_alert_format format);
 
 /* One body about all of them; they are told again after `repeat_us` at the latest. */
 void alert_body_write(enum alert_form form, const struct alert_notice *notices, size_t count,
-                      const char *external_url, int64_t now_us, int64_t repeat_us, struct buf *out);
+                      int64_t now_us, int64_t repeat_us, struct buf *out);
 
 #endif

@@ -214,8 +214,7 @@ static int tell(struct alert_delivery *d, const struct batch *b, bool *ret_given
     }
     enum alert_form form =
         b->way == WAY_WEBHOOK ? alert_form_of(b->webhook, b->format) : ALERT_FORM_WEBHOOK;
-    alert_body_write(form, b->notices, b->count, d->options.external_url, clock_wall_us(),
-                     d->options.repeat_us, &body);
+    alert_body_write(form, b->notices, b->count, clock_wall_us(), d->options.repeat_us, &body);
     assert(buf_ok(&body));
     if (b->way == WAY_WEBHOOK)
         return post(d, b, buf_span(&body), ret_given_up, err);

@@ -28,7 +28,6 @@ typedef int (*alert_post_fn)(void *context, const char *url, struct span body, i
                              const atomic_bool *stop, int *ret_status, struct err *err);
 
 struct alert_delivery_options {
-    const char *external_url; /* where the page is; NULL: not told */
     alert_post_fn post;
     void *post_context;
     /* 0: the values above */

@@ -5,9 +5,6 @@
 #include "cli/render.h"
 #include "gateway/explain.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define OUT_MAX ((size_t)16 * 1024 * 1024)
 
 /* ---- list ---- */

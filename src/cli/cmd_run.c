@@ -34,7 +34,6 @@ const struct option_set cmd_run_options = {options, &defaults, sizeof defaults};
 struct display {
     bool terminal, json;
     int64_t started_us, last_line_us;
-    int64_t first_copied, first_changes;
     enum pipeline_stage last_stage;
 };
 

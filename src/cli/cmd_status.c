@@ -6,7 +6,6 @@
 #include "cli/status.h"
 #include "db/pg.h"
 
-#include <errno.h>
 #include <string.h>
 
 /* ---- from the source: best effort, the state file says where we are even when it is away ---- */

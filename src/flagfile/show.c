@@ -1,7 +1,5 @@
 #include "flagfile/show.h"
 
-#include "flagfile/zone.h"
-
 #include <stdio.h>
 #include <time.h>
 
