@@ -19,6 +19,9 @@ function origin(flag) {
   return words.join("; ");
 }
 
+// Rules and targeting have no one percentage.
+export const percentOf = (flag) => (flag.rollout_percentage === null ? "by rules" : `${flag.rollout_percentage} %`);
+
 async function whoIsAffected(flag, percentage) {
   try {
     const preview = await call("GET", `${path(flag)}/preview?rollout_percentage=${percentage}`);
@@ -39,7 +42,7 @@ async function decide(flag, question, refresh) {
 function setSwitch(flag, enabled, refresh) {
   return decide(flag, {
     title: `Turn ${flag.name} ${enabled ? "on" : "off"}?`,
-    text: enabled ? `Its rules decide again; ${number(flag.rollout_percentage, 3).replace(/\.?0+$/, "")} % by percentage.` : "Everybody gets the answer from PostgreSQL.",
+    text: enabled ? `Its rules decide again (${percentOf(flag)}).` : "Everybody gets the answer from PostgreSQL.",
     ok: enabled ? "Turn on" : "Turn off", danger: !enabled,
     perform: ({ why }) => call("PATCH", path(flag), { version: flag.version, enabled, why }),
   }, refresh);
@@ -56,8 +59,8 @@ async function setPercentage(flag, percentage, refresh) {
 
 function makeRow(flag, refresh) {
   const on = element("input", { type: "checkbox", role: "switch", class: "switch", "aria-label": `${flag.name} enabled`, checked: flag.enabled && !flag.killed });
-  const slider = element("input", { type: "range", min: "0", max: "100", step: "1", value: String(flag.rollout_percentage), "aria-label": `Percentage of ${flag.name}` });
-  const shown = element("output", {}, `${flag.rollout_percentage} %`);
+  const slider = element("input", { type: "range", min: "0", max: "100", step: "1", value: String(flag.rollout_percentage ?? 0), hidden: flag.rollout_percentage === null, "aria-label": `Percentage of ${flag.name}` });
+  const shown = element("output", {}, percentOf(flag));
   const kill = element("button", { type: "button", class: "danger change" }, flag.killed ? "Killed" : "Kill");
   const reset = element("button", { type: "button", class: "change", hidden: !flag.override && !flag.killed }, "Back to the file");
   for (const control of [on, slider, kill]) control.disabled = flag.killed || !mayChange(); // killed: until it is reset

@@ -2,6 +2,7 @@
 import { call } from "./api.js";
 import { unconfirmed } from "./back.js";
 import { ask, toast } from "./dialogs.js";
+import { percentOf } from "./flags.js";
 import { element, number, ago, duration } from "./show.js";
 
 const byId = (id) => document.getElementById(id);
@@ -124,7 +125,7 @@ function makeCard(name) {
 
 function flagWords(flag) {
   if (!flag) return "The flag";
-  const state = flag.killed ? "killed" : flag.enabled ? `on, ${number(flag.rollout_percentage, 3).replace(/\.?0+$/, "")} % and who is listed` : "off";
+  const state = flag.killed ? "killed" : flag.enabled ? `on, ${percentOf(flag)} and who is listed` : "off";
   return `The flag ${flag.name} (${state})`;
 }
 

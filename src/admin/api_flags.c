@@ -2,7 +2,6 @@
 #include "admin/api.h"
 
 #include "admin/flagstore.h"
-#include "admin/show.h"
 #include "base/clock.h"
 #include "flagfile/overrides.h"
 #include "flagfile/show.h"
@@ -21,18 +20,6 @@ struct shown {
     const struct flagset *set;
 };
 
-static void show_override(struct json_out *j, const struct state_flag *change) {
-    if (!change->changes && !change->killed) {
-        json_out_text(j, "override", NULL);
-        return;
-    }
-    json_out_open(j, "override", '{');
-    json_out_text(j, "who", change->who);
-    json_out_text(j, "why", change->why);
-    show_time(j, "when", change->changed_us);
-    json_out_close(j, '}');
-}
-
 static void show_evaluations(struct json_out *j, const struct flagset *set, struct span name) {
     uint32_t i = set ? flags_find(&set->set, name) : FLAGS_NONE;
     json_out_open(j, "evaluations", '{');
@@ -41,38 +28,15 @@ static void show_evaluations(struct json_out *j, const struct flagset *set, stru
     json_out_close(j, '}');
 }
 
-/* The members of an object, without its braces: what can be overridden, as it holds. */
-static void show_values(struct json_out *j, const struct flags_flag *flag) {
-    _cleanup_(buf_release) struct buf values = {.max = HTTP_ANSWER_MAX};
-    overrides_values(flag, &values);
-    struct span s = buf_span(&values);
-    if (s.len > 2) {
-        buf_add_char(j->out, ',');
-        buf_add_span(j->out, span_make(s.ptr + 1, s.len - 2));
-    }
-}
-
-static void show_flag(const struct shown *shown, const struct flags_flag *flag,
-                      struct json_out *j) {
-    _cleanup_(buf_release) struct buf name = {.max = 1024};
+static void show_flag(const struct shown *shown, size_t flag, struct json_out *j) {
+    struct span name = shown->snapshot->model.flags[flag].name;
     struct err ignored;
     int64_t full_since = 0;
-    buf_add_span(&name, flag->name);
-    struct state_flag change = snapshot_change_of(shown->snapshot, buf_text(&name));
-    if (state_flag_full_since(shown->service->state, buf_text(&name), &full_since, &ignored) < 0)
+    if (state_flag_full_since(shown->service->state, name.ptr, &full_since, &ignored) < 0)
         full_since = 0;
     json_out_open(j, NULL, '{');
-    json_out_span(j, "name", flag->name);
-    show_values(j, flag);
-    json_out_bool(j, "killed", change.killed);
-    json_out_text(j, "source", change.killed ? "kill" : change.changes ? "override" : "file");
-    json_out_int(j, "version", change.version);
-    show_override(j, &change);
-    json_out_span(j, "owner", flag->owner.len ? flag->owner : (struct span){0});
-    json_out_span(j, "module", flag->module.len ? flag->module : (struct span){0});
-    json_out_bool(j, "expired", flagfile_expired(flag, clock_wall_us()));
-    json_out_bool(j, "stale", flagfile_is_stale(full_since, clock_wall_us()));
-    show_evaluations(j, shown->set, flag->name);
+    flagfile_show(j, shown->snapshot, flag, full_since, clock_wall_us());
+    show_evaluations(j, shown->set, name);
     json_out_close(j, '}');
 }
 
@@ -89,10 +53,9 @@ static bool show(struct service *s, const char *name, struct http_response *a) {
         json_out_open(&j, "flags", '[');
     }
     for (size_t i = 0; i < snapshot->model.flag_count; i++) {
-        const struct flags_flag *flag = &snapshot->model.flags[i];
-        if (name && !span_is(flag->name, name))
+        if (name && !span_is(snapshot->model.flags[i].name, name))
             continue;
-        show_flag(&shown, flag, &j);
+        show_flag(&shown, i, &j);
         found = true;
     }
     if (!name) {

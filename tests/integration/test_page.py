@@ -1,10 +1,11 @@
 """The dashboard in a real browser."""
 import concurrent.futures
+import json
 import time
 
 import pytest
 
-from harness.api import listen_anywhere, serving
+from harness.api import check_answer, listen_anywhere, serving
 from harness.browser import drive
 from harness.process import wait_until
 
@@ -158,6 +159,14 @@ def test_the_way_back_is_one_button(make, tmp_path):
                       ["read", "#ask-text"], ["fill", "#ask-why", "errors"], ["press", "Enter"], ["hidden", "#back"])
         assert "products_mongodb" in text and "orders_mongodb" in text
         assert not _value(api, "products_mongodb") and not _value(api, "orders_mongodb")
+
+
+def test_a_flag_that_rules_decide_has_no_percentage(make, tmp_path):
+    flag = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
+            "targeting": {"if": [{"==": [{"var": "plan"}, "gold"]}, "on", "off"]}}
+    with serving(make(json.dumps({"flags": {"gold": flag}}))) as (api, _):
+        assert check_answer("GET", "/v1/flags/{flag}", api.get("/v1/flags/gold").expect()).json["rollout_percentage"] is None
+        drive(api.url, tmp_path, ["open", "/"], ["see", "[data-flag=gold] output", "by rules"], ["hidden", "[data-flag=gold] input[type=range]"])
 
 
 def test_the_percentage_is_set_by_keyboard_and_shows_who_is_affected(make, tmp_path):
