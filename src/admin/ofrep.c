@@ -2,6 +2,7 @@
 
 #include "base/json_read.h"
 #include "base/json_write.h"
+#include "flagfile/show.h"
 #include "flags/value_json.h"
 
 #include <string.h>
@@ -107,29 +108,6 @@ static const char *read_context(const struct ofrep_question *q, struct context *
 
 /* ---- answers ---- */
 
-static void show_value(struct json_out *j, const struct flags_value *v) {
-    switch (v->type) {
-    case FLAGS_NULL:
-        json_out_text(j, "value", NULL);
-        return;
-    case FLAGS_BOOL:
-        json_out_bool(j, "value", v->boolean);
-        return;
-    case FLAGS_NUMBER:
-        if (v->text.len)
-            json_out_raw(j, "value", v->text);
-        else
-            json_out_double(j, "value", v->number);
-        return;
-    case FLAGS_STRING:
-        json_out_span(j, "value", v->text.ptr ? v->text : SPAN_LIT(""));
-        return;
-    case FLAGS_JSON:
-        json_out_raw(j, "value", v->text);
-        return;
-    }
-}
-
 static void show_failure(struct json_out *j, struct span key, const char *code,
                          const char *details) {
     json_out_open(j, NULL, '{');
@@ -150,7 +128,7 @@ static void show_result(struct json_out *j, struct span key, struct span metadat
     json_out_open(j, NULL, '{');
     json_out_span(j, "key", key);
     if (r->has_value)
-        show_value(j, &r->value);
+        flagfile_show_value(j, "value", &r->value);
     json_out_text(j, "reason", flags_reason_name(r->reason));
     if (r->has_value && r->variant.len)
         json_out_span(j, "variant", r->variant);

@@ -53,15 +53,7 @@ static void show_percent(struct buf *out, const struct flags_flag *f) {
         buf_add_text(out, "by rules");
         return;
     }
-    buf_printf(out, "%u", f->rollout / 1000);
-    if (f->rollout % 1000) {
-        char digits[8];
-        (void)snprintf(digits, sizeof digits, "%03u", f->rollout % 1000);
-        for (size_t n = 2; digits[n] == '0'; n--)
-            digits[n] = '\0';
-        buf_printf(out, ".%s", digits);
-    }
-    buf_add_text(out, " %");
+    buf_printf(out, "%s %%", flagfile_percent(f->rollout).text);
 }
 
 static void show_text(struct buf *out, const struct snapshot *s, size_t i, int64_t since,

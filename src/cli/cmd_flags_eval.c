@@ -5,6 +5,7 @@
 #include "cli/options.h"
 #include "cli/render.h"
 #include "flagfile/explain.h"
+#include "flagfile/show.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,39 +22,16 @@ const struct option_set cmd_flags_eval_options = {options, &defaults, sizeof def
 
 /* ---- the answer ---- */
 
-static void show_value(struct json_out *j, const char *name, const struct flags_result *r) {
-    const struct flags_value *v = &r->value;
-    enum flags_type type = r->has_value ? v->type : FLAGS_NULL;
-    switch (type) {
-    case FLAGS_NULL:
-        json_out_text(j, name, NULL);
-        break;
-    case FLAGS_BOOL:
-        json_out_bool(j, name, v->boolean);
-        break;
-    case FLAGS_NUMBER:
-        if (v->text.len)
-            json_out_raw(j, name, v->text);
-        else
-            json_out_double(j, name, v->number);
-        break;
-    case FLAGS_STRING:
-        json_out_span(j, name, v->text.len ? v->text : SPAN_LIT(""));
-        break;
-    case FLAGS_JSON:
-        json_out_raw(j, name, v->text);
-        break;
-    }
-}
-
 static void show(const struct cli *cli, const char *name, const struct flags_result *r,
                  const char *decided, struct buf *out) {
+    static const struct flags_value none = {.type = FLAGS_NULL};
+    const struct flags_value *value = r->has_value ? &r->value : &none;
     struct json_out j;
     json_out_begin(&j, out);
     if (cli->json) {
         json_out_open(&j, NULL, '{');
         json_out_text(&j, "flag", name);
-        show_value(&j, "value", r);
+        flagfile_show_value(&j, "value", value);
         json_out_bool(&j, "on", r->on);
         json_out_text(&j, "reason", flags_reason_name(r->reason));
         json_out_span(&j, "variant", r->variant.len ? r->variant : (struct span){0});
@@ -66,7 +44,7 @@ static void show(const struct cli *cli, const char *name, const struct flags_res
     }
     render_clean(out, name);
     buf_add_text(out, ": ");
-    show_value(&j, NULL, r);
+    flagfile_show_value(&j, NULL, value);
     buf_printf(out, "  %s", flags_reason_name(r->reason));
     if (r->variant.len)
         buf_printf(out, ", variant %.*s", SPAN_ARG(r->variant));

@@ -2,7 +2,7 @@
  * flagd: flagd.dev/schema/v0/flags.json, as JSON or YAML. `flags` is a mapping, or a list whose
  * entries have a `key`.
  */
-#include "flagfile/reader.h"
+#include "flagfile/rules.h"
 
 #include "base/mem.h"
 
@@ -55,25 +55,7 @@ static int convert_scalar(struct flagd *g, const struct tree_node *tree, struct 
     int rc = read_value(g->r, tree, &v);
     if (rc < 0)
         return rc;
-    switch (v.type) {
-    case FLAGS_NULL:
-        node->type = FLAGS_NODE_NULL;
-        break;
-    case FLAGS_BOOL:
-        node->type = FLAGS_NODE_BOOL;
-        node->boolean = v.boolean;
-        break;
-    case FLAGS_NUMBER:
-        node->type = FLAGS_NODE_NUMBER;
-        node->number = v.number;
-        node->text = v.text;
-        break;
-    case FLAGS_STRING:
-    case FLAGS_JSON:
-        node->type = FLAGS_NODE_STRING;
-        node->text = v.text;
-        break;
-    }
+    node_take(node, &v);
     return 0;
 }
 

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *const format_names[] = {
@@ -156,6 +158,16 @@ int flagfile_load(const char *path, enum flagfile_format format, struct flagfile
     _cleanup_(buf_release) struct buf text = {.max = FLAGFILE_MAX + 128 * (size_t)1024};
     int rc = flagfile_read(path, &text, err);
     return rc < 0 ? rc : flagfile_parse(path, text.data, text.len, format, ret_file, err);
+}
+
+struct flagfile_percent flagfile_percent(uint32_t rollout) {
+    struct flagfile_percent p;
+    (void)snprintf(p.text, sizeof p.text, "%u.%03u", rollout / 1000, rollout % 1000);
+    size_t n = strlen(p.text);
+    while (p.text[n - 1] == '0')
+        n--;
+    p.text[n - (p.text[n - 1] == '.')] = '\0';
+    return p;
 }
 
 bool flagfile_expired(const struct flags_flag *flag, int64_t now_us) {

@@ -62,6 +62,12 @@ const struct flags_flag *flagfile_find(const struct flags_model *model, const ch
 const char *flagfile_similar(const struct flags_model *model, const char *name);
 
 /* Whether `expires` has passed: a warning, nothing else. */
+/* "12.5": as short as it is exact. */
+struct flagfile_percent {
+    char text[16];
+};
+struct flagfile_percent flagfile_percent(uint32_t rollout);
+
 bool flagfile_expired(const struct flags_flag *flag, int64_t now_us);
 
 /* The bytes of a file, at most FLAGFILE_MAX, behind what `ret_text` holds; ERR_CONF names it. */

@@ -120,13 +120,7 @@ static int apply_one(struct reader *r, const char *changes, bool lenient, struct
 /* ---- JSON ---- */
 
 static void put_rollout(struct json_out *j, uint32_t rollout) {
-    char text[16];
-    (void)snprintf(text, sizeof text, "%u.%03u", rollout / 1000, rollout % 1000);
-    size_t n = strlen(text);
-    while (text[n - 1] == '0')
-        n--;
-    n -= text[n - 1] == '.';
-    json_out_raw(j, "rollout_percentage", span_make(text, n));
+    json_out_raw(j, "rollout_percentage", span_of(flagfile_percent(rollout).text));
 }
 
 static void put_list(struct json_out *j, const struct flags_flag *f, const struct listed *l) {

@@ -73,29 +73,26 @@ const struct flags_node *node_of_not(struct reader *r, const struct flags_node *
     return node_of_op(r, "!", 1, node, NULL, NULL);
 }
 
+void node_take(struct flags_node *n, const struct flags_value *v) {
+    static const enum flags_node_type types[] = {[FLAGS_NULL] = FLAGS_NODE_NULL,
+                                                 [FLAGS_BOOL] = FLAGS_NODE_BOOL,
+                                                 [FLAGS_NUMBER] = FLAGS_NODE_NUMBER,
+                                                 [FLAGS_STRING] = FLAGS_NODE_STRING,
+                                                 [FLAGS_JSON] = FLAGS_NODE_STRING};
+    n->type = types[v->type];
+    n->boolean = v->boolean;
+    n->number = v->number;
+    n->text = v->text;
+}
+
 const struct flags_node *node_of_literal(struct reader *r, const struct tree_node *node) {
     struct flags_value v;
     struct flags_node *n = node_of(r, FLAGS_NODE_NULL);
     if (!n || read_value(r, node, &v) < 0)
         return NULL;
     n->place = read_place(node->at);
-    switch (v.type) {
-    case FLAGS_NULL:
-        break;
-    case FLAGS_BOOL:
-        n->type = FLAGS_NODE_BOOL;
-        n->boolean = v.boolean;
-        break;
-    case FLAGS_NUMBER:
-        n->type = FLAGS_NODE_NUMBER;
-        n->number = v.number;
-        n->text = v.text;
-        break;
-    case FLAGS_STRING:
-        n->type = FLAGS_NODE_STRING;
-        n->text = v.text;
-        break;
-    case FLAGS_JSON:
+    node_take(n, &v);
+    if (v.type == FLAGS_JSON) {
         (void)read_fail(r, node->at, "a list or mapping cannot be compared with");
         return NULL;
     }

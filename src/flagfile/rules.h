@@ -25,6 +25,8 @@ const struct flags_node *node_of_list(struct reader *r, const struct flags_node 
 const struct flags_node *node_of_many(struct reader *r, const char *op,
                                       const struct flags_node *const *items, size_t count);
 const struct flags_node *node_of_not(struct reader *r, const struct flags_node *node);
+/* The node is the value. */
+void node_take(struct flags_node *n, const struct flags_value *v);
 /* A node of the file as it is. */
 const struct flags_node *node_of_literal(struct reader *r, const struct tree_node *node);
 

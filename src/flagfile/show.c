@@ -1,6 +1,5 @@
 #include "flagfile/show.h"
 
-#include <stdio.h>
 #include <time.h>
 
 const char *flagfile_source(const struct state_flag *change) {
@@ -9,6 +8,29 @@ const char *flagfile_source(const struct state_flag *change) {
 
 bool flagfile_is_stale(int64_t full_since_us, int64_t now_us) {
     return full_since_us > 0 && now_us - full_since_us >= FLAGFILE_STALE_US;
+}
+
+void flagfile_show_value(struct json_out *j, const char *name, const struct flags_value *v) {
+    switch (v->type) {
+    case FLAGS_NULL:
+        json_out_text(j, name, NULL);
+        return;
+    case FLAGS_BOOL:
+        json_out_bool(j, name, v->boolean);
+        return;
+    case FLAGS_NUMBER:
+        if (v->text.len)
+            json_out_raw(j, name, v->text);
+        else
+            json_out_double(j, name, v->number);
+        return;
+    case FLAGS_STRING:
+        json_out_span(j, name, v->text.len ? v->text : SPAN_LIT(""));
+        return;
+    case FLAGS_JSON:
+        json_out_raw(j, name, v->text);
+        return;
+    }
 }
 
 static void show_list(struct json_out *j, const char *name, const struct span *items,
@@ -30,15 +52,10 @@ static void show_time(struct json_out *j, const char *name, int64_t us) {
 }
 
 static void show_percent(struct json_out *j, const struct flags_flag *f) {
-    char text[16];
-    (void)snprintf(text, sizeof text, "%u.%03u", f->rollout / 1000, f->rollout % 1000);
-    size_t n = strlen(text);
-    while (text[n - 1] == '0')
-        n--;
-    n -= text[n - 1] == '.';
     /* Rules and targeting have no one percentage. */
     bool one = !f->targeting && !f->rules_only && !f->fixed;
-    json_out_raw(j, "rollout_percentage", one ? span_make(text, n) : SPAN_LIT("null"));
+    json_out_raw(j, "rollout_percentage",
+                 one ? span_of(flagfile_percent(f->rollout).text) : SPAN_LIT("null"));
 }
 
 static void show_requires(struct json_out *j, const struct flags_flag *f) {

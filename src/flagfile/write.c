@@ -118,17 +118,7 @@ static void put_optional(struct buf *out, const char *key, struct span text) {
 
 static void put_percent(struct buf *out, uint32_t rollout) {
     put_key(out, "rollout_percentage");
-    buf_printf(out, "%u", rollout / 1000);
-    uint32_t rest = rollout % 1000;
-    if (rest) {
-        char digits[8];
-        (void)snprintf(digits, sizeof digits, "%03u", rest);
-        size_t n = 3;
-        while (digits[n - 1] == '0')
-            n--;
-        buf_printf(out, ".%.*s", (int)n, digits);
-    }
-    buf_add_char(out, '\n');
+    buf_printf(out, "%s\n", flagfile_percent(rollout).text);
 }
 
 /* ---- conditions ---- */
