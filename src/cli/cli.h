@@ -109,8 +109,8 @@ int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
 /* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */
 int cli_check_module(const struct cli *cli, const char *name, struct err *err) must_check;
 
-/* The reason of a change, before anything is changed; `what` wants it. ERR_USAGE: there is none, or
- * more than the audit log keeps. */
+/* The reason of a change, before anything is changed; `what` wants it. ERR_USAGE: there is none;
+ * ERR_LIMIT: it is longer than the audit log keeps. */
 int cli_check_why(const char *what, const char *why, struct err *err) must_check;
 
 /* Who runs the command, for the audit log. */

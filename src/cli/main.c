@@ -231,7 +231,8 @@ int cli_check_why(const char *what, const char *why, struct err *err) {
     if (!why || !why[0])
         return err_set(err, ERR_USAGE, "%s wants a reason: --why TEXT", what);
     return strlen(why) > STATE_WHY_MAX
-               ? err_set(err, ERR_USAGE, "a reason has at most %d bytes", STATE_WHY_MAX)
+               ? err_set(err, ERR_LIMIT, "the reason has more than %d bytes; shorten it",
+                         STATE_WHY_MAX)
                : 0;
 }
 

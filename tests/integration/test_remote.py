@@ -97,7 +97,7 @@ def test_certificates(make, tmp_path):
 
 def test_nothing_is_changed_without_a_line_in_the_audit_log(make):
     program = make()
-    assert "1000 bytes" in program.run("pause", "catalogue", "--why", "x" * 1001).expect(2).err
+    assert "more than 1000 bytes" in program.run("pause", "catalogue", "--why", "x" * 1001).expect(3).err
     with serving(program) as (api, _):
         api.wait_for_state("catalogue", "streaming")
 
