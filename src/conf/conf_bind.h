@@ -7,6 +7,7 @@
 #ifndef BANYAN_CONF_CONF_BIND_H
 #define BANYAN_CONF_CONF_BIND_H
 
+#include "base/spanmap.h"
 #include "conf/conf_keys.h"
 #include "conf/conf_tree.h"
 
@@ -53,6 +54,10 @@ int bind_value(struct binder *b, const char *what, const struct tree_node *node,
                const struct conf_value **ret_value) must_check;
 int bind_pair(struct binder *b, const struct conf_key *key, const struct tree_entry *e,
               struct conf_pair *pair) must_check;
+/* What has this name already; NULL: nothing, and it is remembered in `first`, which has room for
+ * all that differ. */
+const struct conf_text *bind_namesake(struct spanmap *seen, const struct conf_text **first,
+                                      const struct conf_text *name);
 /* What only the whole file shows, about operations and the parallel run. */
 int bind_check_operations(struct binder *b, struct conf *conf) must_check;
 /* What only the whole file shows, about the gateway and its routes; works `stage` in. */

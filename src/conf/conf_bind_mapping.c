@@ -1,6 +1,5 @@
 /* What has names chosen by the user: modules, collections, fields, embedded documents, indexes. */
 #include "base/mem.h"
-#include "base/spanmap.h"
 #include "conf/conf_bind.h"
 #include "conf/conf_check.h"
 
@@ -285,39 +284,41 @@ int bind_entries(struct binder *b, const struct conf_key *key, const struct tree
 
 /* --- the whole file ---------------------------------------------------------------------- */
 
+const struct conf_text *bind_namesake(struct spanmap *seen, const struct conf_text **first,
+                                      const struct conf_text *name) {
+    bool fresh;
+    uint32_t *slot = spanmap_put(seen, span_of(name->text), &fresh);
+    if (!fresh)
+        return first[*slot];
+    *slot = (uint32_t)(seen->count - 1);
+    first[*slot] = name;
+    return NULL;
+}
+
 static int check_collection(struct binder *b, const struct conf *conf, struct spanmap *seen,
-                            struct conf_text *const *names, const struct conf_text *name,
-                            uint32_t number) {
+                            const struct conf_text **first, const struct conf_text *name) {
     if (strlen(conf->target.database) + 1 + strlen(name->text) > CONF_NAMESPACE_MAX)
         return bind_error(b, name->at,
                           "'%.60s...' and the database's name have more than %d bytes; shorten it",
                           name->text, CONF_NAMESPACE_MAX);
-    bool fresh;
-    uint32_t *slot = spanmap_put(seen, span_of(name->text), &fresh);
-    if (fresh) {
-        *slot = number;
-        return 0;
-    }
-    return bind_error(b, name->at,
-                      "two collections are called '%s', the first at %d:%d; rename one", name->text,
-                      (*names)[*slot].at.line, (*names)[*slot].at.column);
+    const struct conf_text *before = bind_namesake(seen, first, name);
+    return before ? bind_error(b, name->at,
+                               "two collections are called '%s', the first at %d:%d; rename one",
+                               name->text, before->at.line, before->at.column)
+                  : 0;
 }
 
 static int check_collections(struct binder *b, const struct conf *conf) {
     size_t all = 0;
     for (size_t i = 0; i < conf->module_count; i++)
         all += conf->modules[i].collection_count;
-    _cleanup_(mem_freep) struct conf_text *names = mem_zalloc(all, sizeof *names);
+    _cleanup_(mem_freep) const struct conf_text **first = mem_zalloc(all, sizeof *first);
     struct spanmap seen = {0};
-    uint32_t number = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++) {
         const struct conf_module *module = &conf->modules[i];
-        for (size_t j = 0; rc == 0 && j < module->collection_count; j++) {
-            names[number] = module->collections[j].name;
-            rc = check_collection(b, conf, &seen, &names, &names[number], number);
-            number++;
-        }
+        for (size_t j = 0; rc == 0 && j < module->collection_count; j++)
+            rc = check_collection(b, conf, &seen, first, &module->collections[j].name);
     }
     spanmap_release(&seen);
     return rc;

@@ -2,7 +2,6 @@
  * shows. */
 #include "conf/conf_bind.h"
 
-#include "base/spanmap.h"
 #include "conf/conf_check.h"
 
 /* --- values ------------------------------------------------------------------------------ */
@@ -258,24 +257,20 @@ static int check_module(struct binder *b, const struct conf_module *m) {
 static int check_names(struct binder *b, const struct conf *conf) {
     struct spanmap seen = {0};
     const struct conf_text *first[CONF_OPERATIONS_MAX];
-    uint32_t count = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++)
         for (size_t j = 0; rc == 0 && j < conf->modules[i].operation_count; j++) {
             const struct conf_text *name = &conf->modules[i].operations[j].name;
-            bool fresh;
-            if (count == CONF_OPERATIONS_MAX) {
+            if (seen.count == CONF_OPERATIONS_MAX) {
                 rc = bind_error(b, name->at, "there are more than %d operations",
                                 CONF_OPERATIONS_MAX);
                 break;
             }
-            uint32_t *slot = spanmap_put(&seen, span_of(name->text), &fresh);
-            if (!fresh)
+            const struct conf_text *before = bind_namesake(&seen, first, name);
+            if (before)
                 rc = bind_error(b, name->at,
                                 "two operations are called '%s', the first at %d:%d; rename one",
-                                name->text, first[*slot]->at.line, first[*slot]->at.column);
-            else
-                first[ *slot = count++] = name;
+                                name->text, before->at.line, before->at.column);
         }
     spanmap_release(&seen);
     return rc;

@@ -1,7 +1,6 @@
 /* The gateway and its routes: what has more than one form, and what only the whole file shows. */
 #include "conf/conf_bind.h"
 
-#include "base/spanmap.h"
 #include "conf/conf_check.h"
 
 #include <arpa/inet.h>
@@ -150,22 +149,18 @@ static int check_module(struct binder *b, struct conf_module *m) {
 static int check_prefixes(struct binder *b, const struct conf *conf) {
     struct spanmap seen = {0};
     const struct conf_text *first[CONF_ROUTES_MAX];
-    uint32_t count = 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < conf->module_count; i++)
         for (size_t j = 0; rc == 0 && j < conf->modules[i].route_count; j++) {
             const struct conf_text *prefix = &conf->modules[i].routes[j].prefix;
-            bool fresh;
-            if (count == CONF_ROUTES_MAX) {
+            if (seen.count == CONF_ROUTES_MAX) {
                 rc = bind_error(b, prefix->at, "there are more than %d routes", CONF_ROUTES_MAX);
                 break;
             }
-            uint32_t *slot = spanmap_put(&seen, span_of(prefix->text), &fresh);
-            if (!fresh)
+            const struct conf_text *before = bind_namesake(&seen, first, prefix);
+            if (before)
                 rc = bind_error(b, prefix->at, "two routes have the prefix %s, the first at %d:%d",
-                                prefix->text, first[*slot]->at.line, first[*slot]->at.column);
-            else
-                first[ *slot = count++] = prefix;
+                                prefix->text, before->at.line, before->at.column);
         }
     spanmap_release(&seen);
     return rc;

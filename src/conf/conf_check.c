@@ -1,5 +1,7 @@
 #include "conf/conf_check.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <strings.h>
 
@@ -142,19 +144,11 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-static int digit_value(char c) {
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
-}
-
 static bool read_digits(struct span s, int base, bool negative, int64_t *ret_value) {
     int64_t v = 0;
     for (size_t i = 0; i < s.len; i++) {
-        int d = digit_value(s.ptr[i]);
-        if (d >= base || __builtin_mul_overflow(v, (int64_t)base, &v) ||
+        int d = text_hex_digit(s.ptr[i]);
+        if (d < 0 || d >= base || __builtin_mul_overflow(v, (int64_t)base, &v) ||
             __builtin_add_overflow(v, (int64_t)(negative ? -d : d), &v))
             return false;
     }

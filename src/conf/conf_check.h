@@ -39,6 +39,12 @@ const char *conf_check_date(const char *value);
  * in quotes. */
 const char *conf_check_quotable(const char *value);
 
+/* "2027-02-01", a day that there is. */
+struct conf_date {
+    int year, month, day;
+};
+bool conf_read_date(struct span s, struct conf_date *ret) must_check;
+
 /* Decimal, with a sign, nothing else; false: not a whole number, or over 64 bits. */
 bool conf_read_int(struct span s, int64_t *ret_value) must_check;
 

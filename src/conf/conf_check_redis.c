@@ -1,15 +1,10 @@
 /* Where Redis is. */
 #include "conf/conf_check.h"
 
+#include "base/text.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-static int hex(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 static bool decode(struct span s, char *to, size_t size) {
     size_t n = 0;
@@ -18,7 +13,7 @@ static bool decode(struct span s, char *to, size_t size) {
         if (c == '%') {
             if (i + 2 >= s.len)
                 return false;
-            int high = hex(s.ptr[i + 1]), low = hex(s.ptr[i + 2]);
+            int high = text_hex_digit(s.ptr[i + 1]), low = text_hex_digit(s.ptr[i + 2]);
             if (high < 0 || low < 0)
                 return false;
             c = high * 16 + low;

@@ -71,25 +71,31 @@ const char *conf_check_service(const char *value) {
     return NULL;
 }
 
-static int number_at(const char *text, size_t len) {
-    int v = 0;
-    for (size_t i = 0; i < len; i++)
-        v = v * 10 + (text[i] - '0');
-    return v;
+bool conf_read_date(struct span s, struct conf_date *ret) {
+    static const char form[] = "0000-00-00";
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int part[3] = {0};
+    size_t n = 0;
+    if (s.len != sizeof form - 1)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        bool digit = s.ptr[i] >= '0' && s.ptr[i] <= '9';
+        if (digit != (form[i] == '0') || (!digit && s.ptr[i] != '-'))
+            return false;
+        if (digit)
+            part[n] = part[n] * 10 + (s.ptr[i] - '0');
+        else
+            n++;
+    }
+    *ret = (struct conf_date){part[0], part[1], part[2]};
+    bool leap = (ret->year % 4 == 0 && ret->year % 100 != 0) || ret->year % 400 == 0;
+    return ret->month >= 1 && ret->month <= 12 && ret->day >= 1 &&
+           ret->day <= days[ret->month - 1] + (leap && ret->month == 2);
 }
 
 const char *conf_check_date(const char *value) {
-    static const char form[] = "0000-00-00";
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    size_t i = 0;
-    while (form[i] && (form[i] == '0' ? value[i] >= '0' && value[i] <= '9' : value[i] == '-'))
-        i++;
-    int year = i == 10 ? number_at(value, 4) : 0, month = i == 10 ? number_at(value + 5, 2) : 0;
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (i != 10 || value[10] || month < 1 || month > 12 || number_at(value + 8, 2) < 1 ||
-        number_at(value + 8, 2) > days[month - 1] + (leap && month == 2))
-        return "must be a date, as 2027-02-01";
-    return NULL;
+    struct conf_date ignored;
+    return conf_read_date(span_of(value), &ignored) ? NULL : "must be a date, as 2027-02-01";
 }
 
 bool conf_read_size(struct span s, int64_t *ret_bytes) {

@@ -240,24 +240,10 @@ static int read_bucketing(struct reader *r, const struct tree_node *node, struct
 }
 
 static bool read_date(struct span s, int32_t *ret_days) {
-    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int part[3] = {0};
-    if (s.len != 10 || s.ptr[4] != '-' || s.ptr[7] != '-')
+    struct conf_date d;
+    if (!conf_read_date(s, &d) || d.year < 1970)
         return false;
-    for (size_t i = 0, n = 0; i < s.len; i++) {
-        if (i == 4 || i == 7) {
-            n++;
-            continue;
-        }
-        if (s.ptr[i] < '0' || s.ptr[i] > '9')
-            return false;
-        part[n] = part[n] * 10 + (s.ptr[i] - '0');
-    }
-    bool leap = (part[0] % 4 == 0 && part[0] % 100 != 0) || part[0] % 400 == 0;
-    if (part[0] < 1970 || part[1] < 1 || part[1] > 12 || part[2] < 1 ||
-        part[2] > lengths[part[1] - 1] + (leap && part[1] == 2))
-        return false;
-    *ret_days = (int32_t)zone_days(part[0], part[1], part[2]);
+    *ret_days = (int32_t)zone_days(d.year, d.month, d.day);
     return true;
 }
 
