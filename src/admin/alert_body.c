@@ -1,11 +1,10 @@
 #include "admin/alert_body.h"
 
-#include "base/json_write.h"
+#include "admin/show.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 /* Alertmanager takes an alert for resolved when it has not heard of it for so long. */
 #define API_GRACE_US INT64_C(300000000)
@@ -50,16 +49,8 @@ enum alert_form alert_form_of(const char *url, enum conf_alert_format format) {
 }
 
 static void add_time(struct json_out *j, const char *name, int64_t us) {
-    char text[48];
-    struct tm t;
-    time_t s = (time_t)(us / 1000000);
-    if (us <= 0 || !gmtime_r(&s, &t)) {
-        json_out_text(j, name, "0001-01-01T00:00:00Z"); /* Go's zero time: none */
-        return;
-    }
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
-    (void)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(us / 1000 % 1000));
-    json_out_text(j, name, text);
+    /* Go's zero time: none */
+    json_out_text(j, name, us > 0 ? show_utc(us).text : "0001-01-01T00:00:00Z");
 }
 
 static void add_labels(struct json_out *j, const char *name, const struct alert_notice *n) {

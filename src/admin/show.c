@@ -4,17 +4,19 @@
 #include <string.h>
 #include <time.h>
 
-void show_time(struct json_out *j, const char *name, int64_t wall_us) {
+struct show_utc show_utc(int64_t wall_us) {
+    struct show_utc utc = {""};
     time_t s = (time_t)(wall_us / 1000000);
     struct tm t;
-    char text[64];
-    if (wall_us == 0 || !gmtime_r(&s, &t)) {
-        json_out_text(j, name, NULL);
-        return;
-    }
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
-    (void)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(wall_us % 1000000 / 1000));
-    json_out_text(j, name, text);
+    if (!gmtime_r(&s, &t))
+        return utc;
+    size_t n = strftime(utc.text, sizeof utc.text, "%Y-%m-%dT%H:%M:%S", &t);
+    (void)snprintf(utc.text + n, sizeof utc.text - n, ".%03dZ", (int)(wall_us % 1000000 / 1000));
+    return utc;
+}
+
+void show_time(struct json_out *j, const char *name, int64_t wall_us) {
+    json_out_text(j, name, wall_us ? show_utc(wall_us).text : NULL);
 }
 
 static void show_latency(const struct apply_live *live, struct json_out *j) {

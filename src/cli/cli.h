@@ -109,6 +109,9 @@ int cmd_version(struct cli *cli, int argc, char **argv, struct err *err);
 /* A module of the configuration, or "all"; ERR_USAGE lists the modules there are. */
 int cli_check_module(const struct cli *cli, const char *name, struct err *err) must_check;
 
+/* What `banyan <list> list` begins its lines with. ERR_USAGE. */
+int cli_read_id(const char *list, const char *text, int64_t *ret, struct err *err) must_check;
+
 /* The reason of a change, before anything is changed; `what` wants it. ERR_USAGE: there is none;
  * ERR_LIMIT: it is longer than the audit log keeps. */
 int cli_check_why(const char *what, const char *why, struct err *err) must_check;

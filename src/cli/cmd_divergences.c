@@ -7,7 +7,6 @@
 #include "parallel/secret.h"
 #include "parallel/show.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,17 +43,6 @@ static const struct option_spec change_options[] = {
     OPTIONS_END};
 const struct option_set cmd_divergences_change_options = {change_options, &defaults,
                                                           sizeof defaults};
-
-static int read_id(const char *text, int64_t *ret, struct err *err) {
-    char *end = NULL;
-    errno = 0;
-    long long id = strtoll(text, &end, 10);
-    if (errno || !*text || *end || id < 1)
-        return err_set(err, ERR_USAGE,
-                       "'%s' is no id; `banyan divergences list` begins lines with it", text);
-    *ret = id;
-    return 0;
-}
 
 /* ---- list ---- */
 
@@ -178,7 +166,7 @@ int cmd_divergences_show(struct cli *cli, int argc, char **argv, struct err *err
     int64_t id = 0;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "divergences show wants an id");
-    int rc = read_id(argv[0], &id, err);
+    int rc = cli_read_id("divergences", argv[0], &id, err);
     if (rc == 0)
         rc = state_open_existing(cli->state_path, &s, err);
     if (rc == 0)
@@ -215,7 +203,7 @@ int cmd_divergences_analyze(struct cli *cli, int argc, char **argv, struct err *
     bool found = false;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "divergences analyze wants an id");
-    int rc = read_id(argv[0], &id, err);
+    int rc = cli_read_id("divergences", argv[0], &id, err);
     if (rc == 0)
         rc = begin_change(cli, &s, err);
     if (rc < 0)
@@ -243,7 +231,7 @@ int cmd_divergences_resync(struct cli *cli, int argc, char **argv, struct err *e
     int64_t id = 0;
     if (argc != 1)
         return err_set(err, ERR_USAGE, "divergences resync wants an id");
-    int rc = read_id(argv[0], &id, err);
+    int rc = cli_read_id("divergences", argv[0], &id, err);
     if (rc == 0)
         rc = begin_change(cli, &s, err);
     if (rc == 0)

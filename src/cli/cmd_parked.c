@@ -6,7 +6,6 @@
 #include "model/canon.h"
 #include "state/lock.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,17 +138,6 @@ int cmd_parked_list(struct cli *cli, int argc, char **argv, struct err *err) {
 
 /* ---- retry and drop: requests to the run, which alone writes ---- */
 
-static int read_id(const char *text, int64_t *ret, struct err *err) {
-    char *end = NULL;
-    errno = 0;
-    long long id = strtoll(text, &end, 10);
-    if (errno || !*text || *end || id < 1)
-        return err_set(err, ERR_USAGE, "'%s' is no id; `banyan parked list` begins lines with it",
-                       text);
-    *ret = id;
-    return 0;
-}
-
 typedef int (*request_fn)(struct cli *cli, struct state *state, const struct state_parked *p,
                           struct err *err);
 
@@ -220,7 +208,7 @@ static int request(struct cli *cli, const char *which, request_fn fn, const char
     _cleanup_(state_freep) struct state *state = NULL;
     _cleanup_(buf_release) struct buf out = {.max = 1024};
     int64_t id = 0, count = 1;
-    int rc = strcmp(which, "all") == 0 ? 0 : read_id(which, &id, err);
+    int rc = strcmp(which, "all") == 0 ? 0 : cli_read_id("parked", which, &id, err);
     if (rc == 0)
         rc = cli_check_why(fn == request_drop ? "parked drop" : "parked retry", given->why, err);
     if (rc == 0)

@@ -227,6 +227,17 @@ static int cmd_help(struct cli *cli, int argc, char **argv, struct err *err) {
 
 /* ---- for commands ---- */
 
+int cli_read_id(const char *list, const char *text, int64_t *ret, struct err *err) {
+    char *end = NULL;
+    errno = 0;
+    long long id = strtoll(text, &end, 10);
+    if (errno || !*text || *end || id < 1)
+        return err_set(err, ERR_USAGE, "'%s' is no id; `banyan %s list` begins lines with it", text,
+                       list);
+    *ret = id;
+    return 0;
+}
+
 int cli_check_why(const char *what, const char *why, struct err *err) {
     if (!why || !why[0])
         return err_set(err, ERR_USAGE, "%s wants a reason: --why TEXT", what);
