@@ -38,7 +38,7 @@ int conf_parse(const char *name, const char *text, size_t len, struct conf **ret
     return parse(name, text, len, false, ret_conf, err);
 }
 
-static const char *way_out(int number) {
+static const char *name_another(int number) {
     switch (number) {
     case EACCES:
     case EPERM:
@@ -50,26 +50,34 @@ static const char *way_out(int number) {
     }
 }
 
-static int read_file(const char *path, struct buf *out, struct err *err) {
+/* "path:1:1: cannot open it: ...", with what to do where the caller knows that. */
+static int unreadable(const char *path, const char *what, const char *(*way_out)(int),
+                      struct err *err) {
+    int number = errno;
+    return err_set(err, ERR_CONF, "%s:1:1: cannot %s it: %s%s%s", path, what,
+                   strerrordesc_np(number), way_out ? "; " : "", way_out ? way_out(number) : "");
+}
+
+int conf_read_file(const char *path, size_t limit, const char *(*way_out)(int), struct buf *to,
+                   struct err *err) {
+    const size_t step = 64 * (size_t)1024;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_set(err, ERR_CONF, "%s:1:1: cannot open it: %s; %s", path,
-                       strerrordesc_np(errno), way_out(errno));
+        return unreadable(path, "open", way_out, err);
     int rc = 0;
     for (;;) {
-        char *to = buf_reserve(out, 64 * (size_t)1024);
-        ssize_t n = to ? read(fd, to, 64 * (size_t)1024) : -1;
-        if (!to)
-            rc = err_set(err, ERR_CONF, "%s:1:1: the file has more than %d MiB; split it", path,
-                         CONF_FILE_MAX / (1024 * 1024));
+        char *at = buf_reserve(to, step);
+        ssize_t n = at ? read(fd, at, step) : -1;
+        if (!at)
+            rc = err_set(err, ERR_CONF, "%s:1:1: the file has more than %zu MiB; split it", path,
+                         limit >> 20);
         else if (n < 0 && errno == EINTR)
             continue;
         else if (n < 0)
-            rc = err_set(err, ERR_CONF, "%s:1:1: cannot read it: %s; %s", path,
-                         strerrordesc_np(errno), way_out(errno));
+            rc = unreadable(path, "read", way_out, err);
         if (n <= 0)
             break;
-        out->len += (size_t)n;
+        to->len += (size_t)n;
     }
     (void)close(fd);
     return rc;
@@ -78,7 +86,7 @@ static int read_file(const char *path, struct buf *out, struct err *err) {
 static int load(const char *path, bool edge, struct conf **ret_conf, struct err *err) {
     /* One read more than the limit, so that the exact check is parse's. */
     _cleanup_(buf_release) struct buf text = {.max = CONF_FILE_MAX + 128 * (size_t)1024};
-    int rc = read_file(path, &text, err);
+    int rc = conf_read_file(path, CONF_FILE_MAX, name_another, &text, err);
     return rc < 0 ? rc : parse(path, text.data, text.len, edge, ret_conf, err);
 }
 

@@ -453,6 +453,12 @@ struct conf {
     size_t module_count;
 };
 
+/* Appends a file that people write, of at most `limit` bytes; `to` has room for two reads more, so
+ * that its parser does the exact check. `way_out`: what to do about an errno; NULL: not said.
+ * ERR_CONF with "path:1:1: ". */
+int conf_read_file(const char *path, size_t limit, const char *(*way_out)(int), struct buf *to,
+                   struct err *err) must_check;
+
 /* Reads and checks `path`. On failure the error text begins with "path:line:column: ". */
 int conf_load(const char *path, struct conf **ret_conf, struct err *err) must_check;
 

@@ -3,11 +3,8 @@
 #include "base/mem.h"
 #include "flagfile/reader.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *const format_names[] = {
     [FLAGFILE_ANY] = "any",
@@ -130,27 +127,7 @@ void flagfile_free(struct flagfile *file) {
 }
 
 int flagfile_read(const char *path, struct buf *ret_text, struct err *err) {
-    const size_t step = 64 * (size_t)1024;
-    int rc = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(err, ERR_CONF, "%s:1:1: cannot open it: %s", path, strerrordesc_np(errno));
-    for (;;) {
-        char *to = buf_reserve(ret_text, step);
-        ssize_t n = to ? read(fd, to, step) : -1;
-        if (n < 0 && to && errno == EINTR)
-            continue;
-        if (!to)
-            rc = err_set(err, ERR_CONF, "%s:1:1: the file has more than %d MiB; split it", path,
-                         FLAGFILE_MAX / (1024 * 1024));
-        else if (n < 0)
-            rc = err_set(err, ERR_CONF, "%s:1:1: cannot read it: %s", path, strerrordesc_np(errno));
-        if (n <= 0)
-            break;
-        ret_text->len += (size_t)n;
-    }
-    (void)close(fd);
-    return rc;
+    return conf_read_file(path, FLAGFILE_MAX, NULL, ret_text, err);
 }
 
 int flagfile_load(const char *path, enum flagfile_format format, struct flagfile **ret_file,
