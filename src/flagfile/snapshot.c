@@ -138,9 +138,10 @@ struct fate {
 };
 
 /* An override that the file says itself is taken back, so that it does not come alive again when
- * the file changes once more; so is one that the flag cannot have any more, but where daemons share
- * them another's file may still have it. One that cannot be read must not keep all the others from
- * taking effect, nor may it leave a flag on that somebody wanted otherwise. */
+ * the file changes once more; so is one that the flag cannot have any more. Not where daemons share
+ * them: another's file may say something else, and would hold again there. One that cannot be read
+ * must not keep all the others from taking effect, nor may it leave a flag on that somebody wanted
+ * otherwise. */
 static struct fate fate_of(const struct conf *conf, const struct flags_flag *f, const char *changes,
                            struct buf *ret_left) {
     _cleanup_(buf_release) struct buf ignored = {.max = STATE_CHANGES_MAX};
@@ -150,7 +151,7 @@ static struct fate fate_of(const struct conf *conf, const struct flags_flag *f, 
             .kill = true, .why = "it cannot be read: the flag is killed, until somebody resets it"};
     bool fits = overrides_merge(f, NULL, span_of(changes), &ignored, &why) == 0;
     return (struct fate){
-        .stays = strcmp(buf_text(ret_left), changes) == 0 || (!fits && conf->redis),
+        .stays = conf->redis || strcmp(buf_text(ret_left), changes) == 0,
         .why = fits ? "the flags file says the same"
                     : "by the flags file, this flag is not decided by a percentage any more"};
 }

@@ -38,8 +38,8 @@ char *snapshot_blob_path(const char *state_path);
 
 /* Reads, checks, lays over, compiles. `s` NULL: nobody changed anything. ERR_CONF when the file is
  * bad and there is no last good one. Changes that the file says itself now are taken back in the
- * state. A flag that a module of `conf` names must exist, and where edges fetch flags (tokens.edge)
- * the file's may have SNAPSHOT_EDGE_MAX bytes. */
+ * state, where no other daemon shares them. A flag that a module of `conf` names must exist, and
+ * where edges fetch flags (tokens.edge) the file's may have SNAPSHOT_EDGE_MAX bytes. */
 int snapshot_build(const struct conf *conf, const char *state_path, struct state *s,
                    struct snapshot **ret_snapshot, struct err *err) must_check;
 void snapshot_free(struct snapshot *snapshot);

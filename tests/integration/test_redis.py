@@ -187,6 +187,16 @@ def test_an_override_that_only_another_file_can_have(pair, redis):
         assert "flag_override_dropped" not in two.get("/v1/audit").body.decode()
 
 
+def test_an_override_that_one_file_says_by_itself_holds_at_the_other(pair, redis):
+    (pair[1].folder / "feature-flags.yml").write_text(FLAGS.replace("rollout_percentage: 50", "rollout_percentage: 10"))
+    with _both(pair) as (one, two, _):
+        one.call("PATCH", "/v1/flags/g", {"why": "incident", "version": 0, "rollout_percentage": 10}).expect()
+        two.post("/v1/flags/f/off", {"why": "last"}).expect()
+        wait_until(lambda: one.get("/v1/flags/f").json["killed"] and set(_instances(two).values()) == {True}, 5, "both have all")
+        assert one.get("/v1/flags/g").json["rollout_percentage"] == two.get("/v1/flags/g").json["rollout_percentage"] == 10
+        assert [f["override"] for f in _document(redis)["flags"] if f["name"] == "g"] == [{"rollout_percentage": 10}]
+
+
 def test_a_change_is_confirmed_while_the_file_is_bad(pair):
     """It holds over the last good one."""
     with _both(pair) as (one, two, _):
