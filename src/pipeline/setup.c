@@ -215,6 +215,20 @@ static int continue_slot(struct run *run, struct repl *repl, const struct repl_i
                : lineage_check(run, repl, identity, err);
 }
 
+/* A new slot has nothing of what came before it, so no copy may go on with it: all are marked to be
+ * made anew before the old slot goes, those of collections that are not in the plan just now too. */
+static int forget_copies(struct run *run, struct err *err) {
+    struct state_collection *list = NULL;
+    size_t count = 0;
+    int rc = state_collection_list(run->state, run->name, &list, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (list[i].phase != STATE_NEW)
+            rc = state_collection_reset(run->state, run->name, list[i].module, list[i].name,
+                                        list[i].fingerprint, err);
+    free(list);
+    return rc;
+}
+
 static int prepare_slot(struct run *run, struct repl *repl, const struct repl_identity *identity,
                         struct state_pipeline *p, struct err *err) {
     struct repl_slot_info slot;
@@ -231,7 +245,8 @@ static int prepare_slot(struct run *run, struct repl *repl, const struct repl_id
                        "state file that belongs to it, or SELECT pg_drop_replication_slot('%s') if "
                        "nobody needs it",
                        run->slot, run->conf->state, run->slot);
-    if (slot.exists)
+    rc = forget_copies(run, err);
+    if (rc == 0 && slot.exists)
         rc = repl_drop_slot(run->pg, run->slot, err);
     if (rc == 0)
         rc = make_slot(run, repl, identity, p, err);

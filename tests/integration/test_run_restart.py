@@ -108,6 +108,19 @@ def test_recopy_all_makes_a_new_slot(migrate, pg):
     assert len(shop.documents("t")) == 2
 
 
+def test_recopy_all_that_ends_with_the_new_slot_copies_all_the_same(migrate, pg, mongo_server, proxy):
+    """The old slot is gone, and with it what came before the new one: no copy may go on."""
+    network = proxy(mongo_server.port)
+    shop = migrate(FLAT, TABLE, target={"uri": mongo_server.uri(port=network.port, serverSelectionTimeoutMS=1000)})
+    shop.catch_up()
+    pg.execute("INSERT INTO t VALUES (2, 'between the slots')")
+    network.refuse()
+    assert "slot_created" in shop.run("--recopy", "all").expect(3).err
+    network.accept()
+    shop.catch_up()
+    assert shop.documents("t") == [{"_id": 1, "v": "a"}, {"_id": 2, "v": "between the slots"}]
+
+
 def test_a_changed_mapping_needs_a_recopy(migrate, pg):
     shop = migrate(FLAT, TABLE)
     shop.catch_up()
