@@ -30,7 +30,8 @@ struct fanouts {
     struct outbox outbox;
     struct lookup_place place;
     struct keylist keys;
-    struct buf identity, cursor;
+    struct buf identity;
+    struct buf cursor, next; /* what is written; what the page that was looked up leads to */
     struct err error;
 };
 
@@ -96,15 +97,18 @@ static int give_page(struct fanouts *f, struct group *g, struct err *err) {
 
 /* ---- one page ---- */
 
+/* Each time from the cursor: a look-up that fails in its middle has moved `next` already. */
 static int look_up_once(struct fanouts *f, const struct group *g, struct err *err) {
     const struct fanouts_config *config = &f->config;
     struct lookup_place *place = &f->place;
+    buf_clear(&f->next);
+    buf_add_span(&f->next, buf_span(&f->cursor));
     keylist_begin(&f->keys, g->lookup.node->collection->id_count, PAGE_KEYS);
     if (g->lookup.kind == STATE_FANOUT_HOLDERS) {
         int rc = place->mongo
                      ? 0
                      : mongo_connect(config->target_uri, config->target_app, &place->mongo, err);
-        return rc < 0 ? rc : lookup_page(place, &g->lookup, &f->cursor, &f->keys, err);
+        return rc < 0 ? rc : lookup_page(place, &g->lookup, &f->next, &f->keys, err);
     }
     int rc =
         place->pg ? 0 : pg_connect(config->source_uri, PG_SQL, config->source_app, &place->pg, err);
@@ -113,7 +117,7 @@ static int look_up_once(struct fanouts *f, const struct group *g, struct err *er
     if (rc == 0)
         rc = readback_begin(place->pg, NULL, 0, err);
     if (rc == 0)
-        rc = lookup_page(place, &g->lookup, &f->cursor, &f->keys, err);
+        rc = lookup_page(place, &g->lookup, &f->next, &f->keys, err);
     const struct plan_collection *c = g->lookup.node->collection;
     if (rc == 0)
         rc = readback_check_tables(place->pg, c->nodes, c->node_count, err);
@@ -165,10 +169,13 @@ static int run_pages(struct fanouts *f, struct group *g, struct err *err) {
         if (rc == 0)
             rc = give_page(f, g, err);
         if (rc == 0)
-            rc = state_fanouts_advance(config->state, config->pipeline, buf_span(&f->cursor),
+            rc = state_fanouts_advance(config->state, config->pipeline, buf_span(&f->next),
                                        g->documents, err);
         if (rc < 0)
             return rc;
+        struct buf before = f->cursor;
+        f->cursor = f->next;
+        f->next = before;
     } while (f->keys.cut && !is_stopped(f, g));
     return 0;
 }
@@ -296,6 +303,7 @@ int fanouts_start(const struct fanouts_config *config, struct fanouts **ret_fano
     keylist_init(&f->keys);
     buf_init(&f->identity, 1024 * 1024);
     buf_init(&f->cursor, CURSOR_BYTES);
+    buf_init(&f->next, CURSOR_BYTES);
     if (!thread_start(&f->thread, fanouts_main, f)) {
         fanouts_free(f);
         return err_set(err, ERR_INTERNAL, "cannot start the thread of fan-outs");
@@ -330,5 +338,6 @@ void fanouts_free(struct fanouts *f) {
     keylist_release(&f->keys);
     buf_release(&f->identity);
     buf_release(&f->cursor);
+    buf_release(&f->next);
     free(f);
 }

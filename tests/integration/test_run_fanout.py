@@ -105,6 +105,26 @@ def test_catch_up_waits_for_it(migrate, pg):
     assert _named(shop, "FRANCE") == ORDERS
 
 
+PAGE_QUERY = b"LIMIT 10001"  # of a fan-out; the resolver's has another limit
+
+
+def test_a_page_that_is_looked_up_again_is_the_same_page(migrate, pg, proxy):
+    """A table was written anew while the page was read: its keys are given up, not passed over."""
+    network = proxy(pg.server.port)
+    shop = _shop(migrate, 1500, fanout_documents=20)
+    shop.config["source"]["uri"] = pg.server.uri(pg.name, port=network.port)
+    shop.program.configure(shop.config)
+    with shop.streaming() as running:
+        network.hold_answers(PAGE_QUERY)
+        pg.execute("UPDATE countries SET name = 'FRANCE' WHERE code = 'fr'")
+        wait_until(lambda: network.held, 20, "a page that is looked up")
+        pg.execute("ALTER TABLE items ALTER COLUMN n TYPE int USING n + 0")
+        network.release_answers()
+        running.wait_for("fanout_waits.*written anew", 20)
+        running.wait_for("fanout_finished", 60)
+    assert _named(shop, "FRANCE") == 1500
+
+
 CHANGES = {
     "a look-up row": "UPDATE countries SET name = 'FRANCE' WHERE code = 'fr'",
     "a look-up row that goes": "DELETE FROM countries WHERE code = 'fr'",
