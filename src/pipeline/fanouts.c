@@ -192,12 +192,8 @@ static const struct plan_node *find_node(const struct plan *plan, const struct s
     return NULL;
 }
 
-static int decode(const struct fanouts *f, struct group *g, struct err *err) {
-    struct state_fanouts *s = &g->stored;
-    const struct plan_node *node = find_node(f->config.plan, s, &g->collection);
-    if (!node)
-        return err_set(err, ERR_STATE, "fan-out of %s %s has no place in the mapping",
-                       s->collection, s->path);
+static int decode(struct group *g, const struct plan_node *node, struct err *err) {
+    const struct state_fanouts *s = &g->stored;
     size_t width = lookup_width(s->kind, node);
     struct span *tuples = arena_alloc(&g->memory, (s->count * width + 1) * sizeof *tuples);
     bool ok = tuples != NULL;
@@ -226,7 +222,10 @@ static int on_failure(struct fanouts *f, const struct group *g, const struct err
 
 static int run_group(struct fanouts *f, struct group *g, struct err *err) {
     struct err failure = {0};
-    int rc = decode(f, g, err);
+    const struct plan_node *node = find_node(f->config.plan, &g->stored, &g->collection);
+    if (!node) /* the collection was taken out of the mapping: nobody waits for its documents */
+        return state_fanouts_finish(f->config.state, f->config.pipeline, err);
+    int rc = decode(g, node, err);
     if (rc < 0)
         return rc;
     buf_clear(&f->cursor);

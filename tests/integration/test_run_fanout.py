@@ -156,3 +156,17 @@ def test_a_stopped_collection_leaves_none_behind(migrate, pg):
     pg.execute("ALTER TABLE orders RENAME note TO remark; INSERT INTO orders VALUES (-1, 'de', 'x')")
     wait_until(lambda: _left(shop)[0] == 0, 20, "the fan-out is gone with its collection")
     running.stop().expect(1)
+
+
+def test_a_collection_that_left_the_mapping_leaves_none_behind(migrate, pg):
+    shop = migrate(MAPPING | {"regions": {"table": "regions"}}, TABLES % 3000,
+                   target={"fanout_documents": 20, "writes_per_second": 500})
+    shop.snapshot()
+    running = shop.start()
+    pg.execute("UPDATE countries SET name = 'FRANCE' WHERE code = 'fr'")
+    wait_until(lambda: _left(shop)[0] == 1, 20, "the fan-out is stored")
+    running.kill9()
+    del shop.config["modules"]["shop"]["collections"]["orders"]
+    shop.program.configure(shop.config)
+    shop.catch_up()
+    assert _left(shop)[0] == 0
