@@ -248,7 +248,7 @@ static int quiesce(struct writer *w, const char *collection, struct err *err) {
     atomic_fetch_add(&w->ambiguous, 1);
     for (;;) {
         struct err failure = {0};
-        int rc = mongo_quiesce(w->mongo, w->config.database, collection, w->config.app, NULL,
+        int rc = mongo_quiesce(w->mongo, w->config.database, collection, w->config.app,
                                QUIESCE_WAIT_US, (int64_t)WRITE_MAX_TIME_MS * 1000, &failure);
         if (rc == 0)
             return 0;

@@ -75,6 +75,11 @@ int mongo_open(const char *uri_text, const char *app, int32_t connect_ms, struct
                        "target.uri is not a connection URI of MongoDB: "
                        "mongodb://host:27017/?replicaSet=rs0");
     set_defaults(uri);
+    /* Instead of what the URI has: what still runs is found by it. */
+    if (!mongoc_uri_set_appname(uri, app)) {
+        mongoc_uri_destroy(uri);
+        return err_set(err, ERR_INTERNAL, "'%s' cannot be an application name", app);
+    }
     if (connect_ms) {
         mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, connect_ms);
         mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, connect_ms);
@@ -84,7 +89,6 @@ int mongo_open(const char *uri_text, const char *app, int32_t connect_ms, struct
     if (!client)
         return err_set(err, ERR_CONF, "target.uri asks for something this libmongoc cannot do");
     mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
-    mongoc_client_set_appname(client, app);
     set_concerns(client);
     struct mongo *m = mem_zalloc(1, sizeof *m);
     m->client = client;
@@ -146,6 +150,34 @@ enum mongo_verdict mongo_command(struct mongo *m, const char *database, const bs
     return mongo_describe(&e, failure);
 }
 
+/* {code, errmsg} of a reply that is "ok" all the same. */
+static enum mongo_verdict judge_error(const bson_iter_t *error, struct mongo_failure *failure) {
+    bson_iter_t it;
+    bson_error_t e = {.domain = MONGOC_ERROR_SERVER};
+    if (bson_iter_recurse(error, &it) && bson_iter_find(&it, "code"))
+        e.code = (uint32_t)bson_iter_as_int64(&it);
+    if (bson_iter_recurse(error, &it) && bson_iter_find(&it, "errmsg") && BSON_ITER_HOLDS_UTF8(&it))
+        (void)snprintf(e.message, sizeof e.message, "%s", bson_iter_utf8(&it, NULL));
+    return mongo_describe(&e, failure);
+}
+
+static bool find_error(const bson_t *reply, bson_iter_t *ret) {
+    bson_iter_t it;
+    return bson_iter_init_find(ret, reply, "writeConcernError") ||
+           (bson_iter_init(&it, reply) && bson_iter_find_descendant(&it, "writeErrors.0", ret));
+}
+
+enum mongo_verdict mongo_simple_command(struct mongo *m, const char *database,
+                                        const bson_t *command, struct mongo_failure *failure) {
+    bson_t reply;
+    bson_iter_t it;
+    enum mongo_verdict v = mongo_command(m, database, command, &reply, failure);
+    if (v == MONGO_OK && find_error(&reply, &it))
+        v = judge_error(&it, failure);
+    bson_destroy(&reply);
+    return v;
+}
+
 int mongo_fail(const struct mongo_failure *failure, const char *what, struct err *err) {
     if (err)
         *err = failure->err;
@@ -157,10 +189,8 @@ int mongo_fail(const struct mongo_failure *failure, const char *what, struct err
 /* Runs a command whose only news is whether it failed; `fine` is an error code that is none. */
 static int run_simple(struct mongo *m, const char *database, const bson_t *command, int fine,
                       const char *what, struct err *err) {
-    bson_t reply;
     struct mongo_failure failure;
-    enum mongo_verdict v = mongo_command(m, database, command, &reply, &failure);
-    bson_destroy(&reply);
+    enum mongo_verdict v = mongo_simple_command(m, database, command, &failure);
     if (v == MONGO_OK || (fine && failure.code == fine))
         return 0;
     return mongo_fail(&failure, what, err);

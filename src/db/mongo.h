@@ -46,7 +46,7 @@ struct mongo_failure {
 };
 
 /* Runs a command on `database`. `reply` is initialised in all cases; the caller destroys it.
- * MONGO_OK does not mean that writeErrors is empty. */
+ * MONGO_OK does not mean that writeErrors is empty, or that there is no writeConcernError. */
 enum mongo_verdict mongo_command(struct mongo *m, const char *database, const bson_t *command,
                                  bson_t *reply, struct mongo_failure *failure) must_check;
 
@@ -91,11 +91,11 @@ int mongo_sample(struct mongo *m, const char *database, const char *collection, 
                  const bson_t *projection, mongo_document_fn fn, void *context,
                  struct err *err) must_check;
 
-/* Waits until no operation whose application name begins with `app_prefix` but is not `own_app`
- * (NULL: none excepted) runs on the namespace; kills what it finds. Bounded by `wait_us`, else
- * ERR_UNREACHABLE. Without the right to look it waits `blind_us` (writes carry that maxTimeMS). */
+/* Waits until no operation whose application name begins with `app_prefix` runs on the namespace;
+ * kills what it finds. Bounded by `wait_us`, else ERR_UNREACHABLE. Without the right to look it
+ * waits `blind_us` (writes carry that maxTimeMS). */
 int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
-                  const char *app_prefix, const char *own_app, int64_t wait_us, int64_t blind_us,
+                  const char *app_prefix, int64_t wait_us, int64_t blind_us,
                   struct err *err) must_check;
 
 #endif

@@ -86,7 +86,7 @@ static int list(struct mongo *m, const char *database, const char *collection, c
 
 static int create(struct mongo *m, const char *database, const char *collection, const bson_t *keys,
                   const char *name, bool unique, struct err *err) {
-    bson_t command = BSON_INITIALIZER, indexes, index, reply;
+    bson_t command = BSON_INITIALIZER, indexes, index;
     struct mongo_failure failure;
     BSON_APPEND_UTF8(&command, "createIndexes", collection);
     BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &indexes);
@@ -97,8 +97,7 @@ static int create(struct mongo *m, const char *database, const char *collection,
         BSON_APPEND_BOOL(&index, "unique", true);
     bson_append_document_end(&indexes, &index);
     bson_append_array_end(&command, &indexes);
-    enum mongo_verdict v = mongo_command(m, database, &command, &reply, &failure);
-    bson_destroy(&reply);
+    enum mongo_verdict v = mongo_simple_command(m, database, &command, &failure);
     bson_destroy(&command);
     return v == MONGO_OK ? 0 : mongo_fail(&failure, "create index", err);
 }
@@ -126,12 +125,11 @@ int mongo_ensure_index(struct mongo *m, const char *database, const char *collec
 
 int mongo_drop_index(struct mongo *m, const char *database, const char *collection,
                      const bson_t *keys, struct err *err) {
-    bson_t command = BSON_INITIALIZER, reply;
+    bson_t command = BSON_INITIALIZER;
     struct mongo_failure failure;
     BSON_APPEND_UTF8(&command, "dropIndexes", collection);
     BSON_APPEND_DOCUMENT(&command, "index", keys);
-    enum mongo_verdict v = mongo_command(m, database, &command, &reply, &failure);
-    bson_destroy(&reply);
+    enum mongo_verdict v = mongo_simple_command(m, database, &command, &failure);
     bson_destroy(&command);
     if (v == MONGO_OK || failure.code == CODE_INDEX_NOT_FOUND ||
         failure.code == CODE_NAMESPACE_NOT_FOUND)

@@ -1,7 +1,6 @@
 /* After an ambiguous failure: is the old command over? */
 #include "db/mongo_session.h"
 
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/stop.h"
 
@@ -13,7 +12,6 @@
 struct look {
     struct mongo *m;
     const char *app_prefix;
-    const char *own_app;
     const char *ns;
     size_t running;
 };
@@ -26,12 +24,10 @@ static bool text_is(const bson_t *op, const char *field, const char **ret) {
     return true;
 }
 
-/* A write of one of the pipeline's other connections to this collection. */
+/* A write of one of the pipeline's connections to this collection. (Our looking is none.) */
 static bool is_ours(const struct look *l, const bson_t *op) {
     const char *app, *ns, *kind;
     if (!text_is(op, "appName", &app) || strncmp(app, l->app_prefix, strlen(l->app_prefix)) != 0)
-        return false;
-    if (l->own_app && strcmp(app, l->own_app) == 0)
         return false;
     if (!text_is(op, "ns", &ns) || strcmp(ns, l->ns) != 0 || !text_is(op, "op", &kind))
         return false;
@@ -83,11 +79,10 @@ static bool is_blind(int code) {
 }
 
 int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
-                  const char *app_prefix, const char *own_app, int64_t wait_us, int64_t blind_us,
-                  struct err *err) {
+                  const char *app_prefix, int64_t wait_us, int64_t blind_us, struct err *err) {
     _cleanup_(buf_release) struct buf ns = {.max = 1024};
     buf_printf(&ns, "%s.%s", database, collection);
-    struct look l = {.m = m, .app_prefix = app_prefix, .own_app = own_app, .ns = buf_text(&ns)};
+    struct look l = {.m = m, .app_prefix = app_prefix, .ns = buf_text(&ns)};
     int64_t give_up = clock_mono_us() + wait_us;
     for (;;) {
         int code = 0;

@@ -21,6 +21,12 @@ int mongo_open(const char *uri, const char *app, int32_t connect_ms, struct mong
 mongoc_stream_t *mongo_stream_open(const mongoc_uri_t *uri, const mongoc_host_list_t *host,
                                    void *mongo, bson_error_t *error);
 
+/* As mongo_command, of a command whose only news is whether all of it was done and acknowledged:
+ * what the reply names in writeErrors or writeConcernError is its failure. */
+enum mongo_verdict mongo_simple_command(struct mongo *m, const char *database,
+                                        const bson_t *command,
+                                        struct mongo_failure *failure) must_check;
+
 /* What an error of libmongoc means. */
 enum mongo_verdict mongo_describe(const bson_error_t *e, struct mongo_failure *failure);
 

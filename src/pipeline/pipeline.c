@@ -110,11 +110,12 @@ static int start_fanouts(struct run *run, struct err *err) {
 
 static int start_resolver(struct run *run, struct err *err) {
     run->resolver_queue = queue_new(QUEUE_ITEMS, QUEUE_BYTES);
+    run->resolver_app = mem_printf("%s resolver;", run->app_prefix);
     struct resolver_config config = {.plan = run->plan,
                                      .source_uri = run->conf->source.uri,
-                                     .source_app = run->app_prefix,
+                                     .source_app = run->resolver_app,
                                      .target_uri = run->conf->target.uri,
-                                     .target_app = run->app_prefix,
+                                     .target_app = run->resolver_app,
                                      .target_database = run->conf->target.database,
                                      .state = run->state,
                                      .pipeline = run->name,
@@ -371,6 +372,7 @@ static void release(struct run *run) {
     free(run->publication);
     free(run->app_prefix);
     free(run->index_app);
+    free(run->resolver_app);
     free(run->running);
     free(run);
 }

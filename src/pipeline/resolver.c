@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #define POP_WAIT_US 200000
+#define QUIESCE_WAIT_US 120000000
 #define NOBODY SIZE_MAX
 
 struct resolver {
@@ -23,6 +24,7 @@ struct resolver {
     struct outbox outbox;
     struct pg *pg;
     struct mongo *mongo;
+    bool again;     /* the batch was tried before */
     size_t reading; /* the collection whose tables are being read; NOBODY: none in particular */
     struct keylist keys;
     struct buf identity, blobs;
@@ -197,6 +199,17 @@ static bool wants_target(const struct resolve_batch *b) {
     return false;
 }
 
+/* A root table was truncated. The delete of an earlier attempt may still run: it would take what is
+ * written after this one. */
+static int delete_all(struct resolver *r, const struct resolve_item *item, struct err *err) {
+    const char *database = r->config.target_database;
+    const char *collection = item->node->collection->name;
+    int rc = r->again ? mongo_quiesce(r->mongo, database, collection, r->config.target_app,
+                                      QUIESCE_WAIT_US, QUIESCE_WAIT_US, err)
+                      : 0;
+    return rc < 0 ? rc : mongo_delete_all(r->mongo, database, collection, err);
+}
+
 static int look_up_target(struct resolver *r, const struct resolve_batch *b, struct err *err) {
     int rc = 0;
     if (!wants_target(b))
@@ -211,8 +224,7 @@ static int look_up_target(struct resolver *r, const struct resolve_batch *b, str
         r->reading = NOBODY;
     for (size_t i = 0; rc == 0 && i < b->count; i++)
         if (b->items[i].kind == RESOLVE_DELETE_ALL)
-            rc = mongo_delete_all(r->mongo, r->config.target_database,
-                                  b->items[i].node->collection->name, err);
+            rc = delete_all(r, &b->items[i], err);
     return rc;
 }
 
@@ -269,7 +281,7 @@ static int stop_collections(struct resolver *r, const struct resolve_batch *b,
 static int resolve(struct resolver *r, const struct resolve_batch *b, struct err *err) {
     struct backoff backoff;
     backoff_init(&backoff, 2000, 5000000, 1);
-    for (;;) {
+    for (r->again = false;; r->again = true) {
         struct err failure = {0};
         int rc = resolve_once(r, b, &failure);
         if (rc == 0)

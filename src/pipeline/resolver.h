@@ -33,7 +33,7 @@ struct resolver_config {
     const char *source_uri;
     const char *source_app;
     const char *target_uri;
-    const char *target_app;
+    const char *target_app; /* no other connection's begins with it */
     const char *target_database;
     struct state *state;
     const char *pipeline;

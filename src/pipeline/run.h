@@ -66,6 +66,7 @@ struct run {
     char *lane_apps[LEDGER_LANES_MAX];
     size_t lane_count;
     struct queue *resolver_queue;
+    char *resolver_app;
     struct resolver *resolver;
     struct fanouts *fanouts;
     struct parked *parked;

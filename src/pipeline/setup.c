@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #define OLDEST_SERVER 120000
+#define QUIESCE_WAIT_US 60000000
 
 /* ---- the plan ---- */
 
@@ -215,8 +216,8 @@ static int continue_slot(struct run *run, struct repl *repl, const struct repl_i
                : lineage_check(run, repl, identity, err);
 }
 
-/* A new slot has nothing of what came before it, so no copy may go on with it: all are marked to be
- * made anew before the old slot goes, those of collections that are not in the plan just now too. */
+/* A new slot has nothing of what came before it, so no copy may go on with it: before the old slot
+ * goes, all are marked to be made anew; also those of collections that are not in the plan now. */
 static int forget_copies(struct run *run, struct err *err) {
     struct state_collection *list = NULL;
     size_t count = 0;
@@ -344,8 +345,8 @@ static int drop_unique_indexes(struct run *run, const struct plan_collection *c,
 
 static int wipe_collection(struct run *run, const struct plan_collection *c, struct err *err) {
     /* A build that was left to the target would bring them back. */
-    int rc = mongo_quiesce(run->mongo, run->conf->target.database, c->name, run->index_app, NULL,
-                           60000000, 60000000, err);
+    int rc = mongo_quiesce(run->mongo, run->conf->target.database, c->name, run->index_app,
+                           QUIESCE_WAIT_US, QUIESCE_WAIT_US, err);
     if (rc == 0)
         rc = drop_unique_indexes(run, c, err);
     return rc < 0 ? rc : mongo_delete_all(run->mongo, run->conf->target.database, c->name, err);
@@ -473,7 +474,7 @@ int setup_target(struct run *run, struct err *err) {
     /* Writes of an earlier process may still be running there. */
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
         rc = mongo_quiesce(run->mongo, run->conf->target.database, run->plan->collections[i]->name,
-                           run->app_prefix, run->app_prefix, 60000000, 60000000, err);
+                           run->app_prefix, QUIESCE_WAIT_US, QUIESCE_WAIT_US, err);
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
         rc = setup_collection(run, i, err);
     return rc;

@@ -277,6 +277,52 @@ def test_target_errors_that_pass_are_retried(migrate, pg, failing_mongo):
         assert [len(d["kids"]) for d in client[shop.mongo.name].tree.find()] == [1] * len(ERRORS)
 
 
+def test_a_delete_that_is_not_acknowledged_did_not_happen(migrate, failing_mongo):
+    shop = migrate(FLAT, TABLE + "INSERT INTO t VALUES (1, 'a')", target={"uri": failing_mongo.uri()})
+    shop.catch_up()
+    failing_mongo.fail(["delete"], writeConcernError={"code": 64, "errmsg": "waiting for replication timed out"})
+    ended = shop.run("--catch-up", "--recopy", "t").expect(3)
+    assert "delete all documents" in ended.err and "waiting for replication timed out" in ended.err
+    shop.catch_up()
+
+
+@pytest.fixture
+def watched(migrate, failing_mongo, proxy):  # noqa: F811
+    """Documents with embedded rows, and the network before their target."""
+    network = proxy(failing_mongo.port)
+    shop = migrate(FLAT, TABLE + "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+                   target={"uri": failing_mongo.uri(port=network.port, appName="Cluster0")})
+    with failing_mongo.client() as client:
+        yield shop, network, client[shop.mongo.name].t
+
+
+def test_the_name_of_a_connection_is_ours_whatever_the_uri_says(watched, pg):
+    """What still runs after a cut is looked for by it."""
+    shop, network, documents = watched
+    shop.catch_up()
+    network.hold_answers(f"banyan banyan_{pg.name}_shop: lane".encode())
+    running = shop.start(wait=False)
+    pg.execute("INSERT INTO t VALUES (3, 'c')")
+    wait_until(lambda: network.held, 20, "a lane that names itself")
+    network.release_answers()
+    wait_until(lambda: documents.count_documents({}) == 3, 20, "the document")
+    running.stop().expect(0)
+
+
+def test_a_delete_of_all_that_may_still_run_is_waited_for(watched, pg, failing_mongo):
+    """Late, it would take what was written behind the TRUNCATE."""
+    shop, network, documents = watched
+    running = shop.start()
+    failing_mongo.fail(["delete"], closeConnection=True)
+    network.hold_answers(b"$currentOp")
+    pg.execute("TRUNCATE t; INSERT INTO t VALUES (3, 'behind')")
+    wait_until(lambda: network.held, 20, "a look at what runs")
+    assert documents.count_documents({}) == 2
+    network.release_answers()
+    wait_until(lambda: [d["_id"] for d in documents.find()] == [3], 20, "what came behind")
+    running.stop().expect(0)
+
+
 def test_health_says_what_needs_attention(migrate, pg):
     shop = migrate(FLAT, TABLE)
     shop.snapshot()
