@@ -592,9 +592,13 @@ static int reconnect_loop(struct stream *s, struct err *err) {
         lsn_t before = s->run->confirmed;
         int rc = connected(s, &failure);
         close_stream(s);
-        if (rc == 0 || !failure.retriable || control_check(s->run, err) < 0) {
-            if (rc < 0 && s->run->failure.code == 0)
-                *err = failure;
+        if (rc == 0)
+            return 0;
+        int first = control_check(s->run, err); /* a thread's failure may have led to this one */
+        if (first < 0)
+            return first;
+        if (!failure.retriable) {
+            *err = failure;
             return rc;
         }
         log_event(LOG_WARN, "source_lost", LOG_STR("reason", failure.text));
