@@ -204,14 +204,15 @@ static int check_count(struct writer *w, const char *collection, enum target_op_
                        struct target_op *ops, size_t count, int64_t n, struct err *err) {
     size_t clean = count_clean(w, count);
     if (n > (int64_t)clean)
-        return err_set(err, ERR_WIRE, "target: acknowledged %lld of %zu writes", (long long)n,
+        return err_set(err, ERR_TARGET, "target: acknowledged %lld of %zu writes", (long long)n,
                        clean);
     if (n == (int64_t)clean || kind == TARGET_DELETE)
         return 0;
     if (kind == TARGET_SET)
         return mark_missing(w, collection, ops, count, err);
-    return err_set(err, ERR_WIRE, "target: acknowledged only %lld of %zu writes and named no error",
-                   (long long)n, clean);
+    return err_set(err, ERR_TARGET,
+                   "target: acknowledged only %lld of %zu writes and named no error", (long long)n,
+                   clean);
 }
 
 static int take_reply(struct writer *w, const char *collection, enum target_op_kind kind,
@@ -219,7 +220,7 @@ static int take_reply(struct writer *w, const char *collection, enum target_op_k
     struct write_reply r;
     int rc = write_reply_read(reply, count, w->errors, &r, err);
     if (rc < 0)
-        return rc;
+        return err ? (err->code = ERR_TARGET) : ERR_TARGET;
     if (r.concern_code) { /* no acknowledgement at all: everything again */
         if (mongo_code_verdict(r.concern_code) == MONGO_REFUSED)
             return err_set(err, ERR_TARGET, "target: write concern majority: %.*s (code %d)",

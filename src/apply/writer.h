@@ -64,8 +64,8 @@ int writer_new(const struct writer_config *config, struct writer **ret_writer,
 void writer_free(struct writer *w);
 
 /* All ops have an outcome on 0. ERR_STOPPED when stop was requested while a retry waited: nothing
- * is known then about ops without outcome, as after a crash. Other errors: the target cannot be
- * used at all (authentication, no right to write, quiesce ran out of time). */
+ * is known then about ops without outcome, as after a crash. ERR_TARGET: the target cannot be used
+ * at all (authentication, no right to write, quiesce ran out of time). */
 int writer_write(struct writer *w, const char *collection, struct target_op *ops, size_t count,
                  struct err *err) must_check;
 

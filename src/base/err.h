@@ -27,7 +27,7 @@
     X(ERR_VALUE, -8, 3, "a value cannot be converted")                                             \
     X(ERR_LIMIT, -9, 3, "a stated limit was passed")                                               \
     X(ERR_STOPPED, -10, 0, "asked to stop")                                                        \
-    X(ERR_TARGET, -11, 3, "the target refused a write for good")                                   \
+    X(ERR_TARGET, -11, 3, "the target refused a command for good")                                 \
     X(ERR_BUSY, -12, 3, "another process holds the pipeline")                                      \
     X(ERR_ACCESS, -13, 3, "a server does not let us in")
 

@@ -131,8 +131,10 @@ enum mongo_verdict mongo_describe(const bson_error_t *e, struct mongo_failure *f
     failure->code = e->domain == MONGOC_ERROR_SERVER ? (int)e->code : 0;
     if (failure->verdict == MONGO_OK)
         failure->verdict = MONGO_REFUSED; /* an error without a code is still one */
-    (failure->verdict == MONGO_REFUSED ? err_set : err_set_retriable)(
-        &failure->err, ERR_UNREACHABLE, "target: %s", e->message);
+    if (failure->verdict == MONGO_REFUSED)
+        err_set(&failure->err, ERR_TARGET, "target: %s", e->message);
+    else
+        err_set_retriable(&failure->err, ERR_UNREACHABLE, "target: %s", e->message);
     return failure->verdict;
 }
 

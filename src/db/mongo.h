@@ -42,7 +42,7 @@ enum mongo_verdict {
 struct mongo_failure {
     enum mongo_verdict verdict;
     int code;
-    struct err err;
+    struct err err; /* MONGO_REFUSED: ERR_TARGET; else ERR_UNREACHABLE, retriable */
 };
 
 /* Runs a command on `database`. `reply` is initialised in all cases; the caller destroys it.
@@ -92,7 +92,7 @@ int mongo_sample(struct mongo *m, const char *database, const char *collection, 
                  struct err *err) must_check;
 
 /* Waits until no operation whose application name begins with `app_prefix` runs on the namespace;
- * kills what it finds. Bounded by `wait_us`, else ERR_UNREACHABLE. Without the right to look it
+ * kills what it finds. Bounded by `wait_us`, else ERR_TARGET. Without the right to look it
  * waits `blind_us` (writes carry that maxTimeMS). */
 int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
                   const char *app_prefix, int64_t wait_us, int64_t blind_us,

@@ -46,7 +46,7 @@ static void kill_op(struct mongo *m, const bson_t *op) {
     bson_destroy(&command);
 }
 
-/* 0: looked; MONGO codes otherwise. */
+/* *ret_code: of the server, with an error. */
 static int look(struct look *l, int *ret_code, struct err *err) {
     bson_t *pipeline = BCON_NEW("pipeline", "[", "{", "$currentOp", "{", "allUsers",
                                 BCON_BOOL(true), "idleConnections", BCON_BOOL(false), "}", "}", "{",
@@ -64,8 +64,10 @@ static int look(struct look *l, int *ret_code, struct err *err) {
             kill_op(l->m, op);
         }
     if (mongoc_cursor_error(cursor, &e)) {
-        *ret_code = (int)e.code;
-        rc = err_set_retriable(err, ERR_UNREACHABLE, "look for running operations: %s", e.message);
+        struct mongo_failure failure = {0};
+        (void)mongo_describe(&e, &failure);
+        *ret_code = failure.code;
+        rc = mongo_fail(&failure, "look for running operations", err);
     }
     mongoc_cursor_destroy(cursor);
     mongoc_database_destroy(admin);
@@ -97,7 +99,7 @@ int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
             return 0;
         if (clock_mono_us() > give_up)
             return err_set(
-                err, ERR_UNREACHABLE,
+                err, ERR_TARGET,
                 "%zu earlier writes to %s still run on the target and could not be ended; "
                 "end them (db.currentOp, appName \"%s\") and start again",
                 l.running, l.ns, app_prefix);

@@ -213,7 +213,7 @@ static int on_failure(struct fanouts *f, const struct group *g, const struct err
     const struct fanouts_events *events = &f->config.events;
     struct err ignored;
     if (failure->code == ERR_STOPPED || failure->code == ERR_STATE || failure->code == ERR_ACCESS ||
-        while_waiting(f, &ignored) < 0) {
+        failure->code == ERR_TARGET || while_waiting(f, &ignored) < 0) {
         *err = *failure;
         return failure->code;
     }

@@ -286,7 +286,7 @@ static int resolve(struct resolver *r, const struct resolve_batch *b, struct err
         int rc = resolve_once(r, b, &failure);
         if (rc == 0)
             return outbox_flush(&r->outbox, err);
-        if (rc == ERR_STOPPED || rc == ERR_ACCESS || rc == ERR_STATE) {
+        if (rc == ERR_STOPPED || rc == ERR_ACCESS || rc == ERR_TARGET || rc == ERR_STATE) {
             *err = failure;
             return rc;
         }

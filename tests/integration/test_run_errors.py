@@ -286,6 +286,25 @@ def test_a_delete_that_is_not_acknowledged_did_not_happen(migrate, failing_mongo
     shop.catch_up()
 
 
+@pytest.mark.parametrize("command, statement", [
+    ("find", "UPDATE kids SET t_id = 2"), ("delete", "TRUNCATE t")])
+@pytest.mark.parametrize("code", [13, 18])
+def test_a_target_that_lets_us_in_no_more_ends_the_run_only(migrate, pg, failing_mongo, command, statement, code):
+    """As a source that does: no collection is stopped by it, and nothing is to be copied again."""
+    shop = migrate({"tree": {"table": "t", "embed": {"kids": {"table": "kids", "join": {"t_id": "id"}}}}},
+                   TABLE + "INSERT INTO t VALUES (1), (2); INSERT INTO kids (id, t_id) VALUES (7, 1)",
+                   target={"uri": failing_mongo.uri()})
+    shop.catch_up()
+    running = shop.start()
+    failing_mongo.fail([command], times="alwaysOn", errorCode=code)
+    pg.execute(statement)
+    try:
+        assert "target: " in running.wait(30).expect(3).err
+    finally:
+        failing_mongo.heal()
+    shop.catch_up()
+
+
 @pytest.fixture
 def watched(migrate, failing_mongo, proxy):  # noqa: F811
     """Documents with embedded rows, and the network before their target."""
