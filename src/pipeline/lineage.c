@@ -6,12 +6,17 @@
 #define HISTORY_MAX ((size_t)16 * 1024 * 1024)
 #define WAYS_OUT "mend the target with banyan verify --repair, or copy again with run --recopy all"
 
+/* Changes of transactions up to there may be in the target, confirmed or not. */
+static lsn_t our_position(const struct run *run) {
+    return run->routed > run->confirmed ? run->routed : run->confirmed;
+}
+
 static int is_fork(const struct run *run, uint32_t from, uint32_t to, lsn_t left, struct err *err) {
     return err_set(err, ERR_STATE,
                    "the source went from timeline %lu to %lu at %s, before our position %s: the "
                    "target has changes that the source lost; %s",
                    (unsigned long)from, (unsigned long)to, lsn_format(left).text,
-                   lsn_format(run->confirmed).text, WAYS_OUT);
+                   lsn_format(our_position(run)).text, WAYS_OUT);
 }
 
 static int follow(struct run *run, struct repl *repl, uint32_t from, uint32_t to, struct err *err) {
@@ -28,7 +33,7 @@ static int follow(struct run *run, struct repl *repl, uint32_t from, uint32_t to
                        "the source is on timeline %lu, which does not come from %lu, the one that "
                        "was followed: it is another branch; %s",
                        (unsigned long)to, (unsigned long)from, WAYS_OUT);
-    if (run->confirmed > left)
+    if (our_position(run) > left)
         return is_fork(run, from, to, left, err);
     log_event(LOG_WARN, "timeline_followed", LOG_INT("from", from), LOG_INT("to", to),
               LOG_STR("left_at", lsn_format(left).text));
@@ -37,12 +42,13 @@ static int follow(struct run *run, struct repl *repl, uint32_t from, uint32_t to
 
 /* Restored from an older copy without a new timeline: its log ends before our position. */
 static int check_end(const struct run *run, const struct repl_identity *identity, struct err *err) {
-    if (identity->flush_lsn >= run->confirmed)
+    if (identity->flush_lsn >= our_position(run))
         return 0;
     return err_set(err, ERR_STATE,
                    "the source's log ends at %s, before our position %s: it was restored from an "
                    "older copy; %s",
-                   lsn_format(identity->flush_lsn).text, lsn_format(run->confirmed).text, WAYS_OUT);
+                   lsn_format(identity->flush_lsn).text, lsn_format(our_position(run)).text,
+                   WAYS_OUT);
 }
 
 int lineage_check(struct run *run, struct repl *repl, const struct repl_identity *identity,

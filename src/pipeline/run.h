@@ -77,6 +77,7 @@ struct run {
     struct err failure;   /* code 0: none */
     struct err index_failure;
     lsn_t confirmed; /* main only: checkpointed */
+    lsn_t routed;    /* main only: just behind the last commit of which any change was given on */
     char *running;   /* main only: transactions that ran when slot and publication were made */
 
     /* frozen.h; set and cleared by main, with no worker running: */

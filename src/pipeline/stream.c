@@ -361,14 +361,17 @@ static int take_message(struct stream *s, struct span payload, struct err *err) 
         s->commit_time_us = m.commit.commit_time_us + PG_EPOCH_US;
         hand_out(s, m.commit.end_lsn);
         return 0;
-    case PGO_ORIGIN:
-    case PGO_TYPE:
-    case PGO_MESSAGE:
-    case PGO_RELATION:
     case PGO_INSERT:
     case PGO_UPDATE:
     case PGO_DELETE:
     case PGO_TRUNCATE:
+        if (s->run->routed <= s->commit_lsn)
+            s->run->routed = s->commit_lsn + 1;
+        return router_message(s->router, &m, s->xid, s->commit_lsn, err);
+    case PGO_ORIGIN:
+    case PGO_TYPE:
+    case PGO_MESSAGE:
+    case PGO_RELATION:
         return router_message(s->router, &m, s->xid, s->commit_lsn, err);
     }
     return 0;
@@ -583,7 +586,9 @@ static int connected(struct stream *s, struct err *err) {
 }
 
 /* A lost connection: the lanes finish what they have, then the log is read again from the
- * checkpoint. Transactions that come twice find their work done. */
+ * checkpoint. Transactions that come twice find their work done. Each one that was written whole is
+ * in the ledger before: coming again, an older one would write over a newer one's rows, and be
+ * confirmed together with it before that came again too. */
 static int reconnect_loop(struct stream *s, struct err *err) {
     struct backoff backoff;
     backoff_init(&backoff, 100000, 10000000, (uint64_t)clock_wall_us());
@@ -604,7 +609,9 @@ static int reconnect_loop(struct stream *s, struct err *err) {
         log_event(LOG_WARN, "source_lost", LOG_STR("reason", failure.text));
         pg_free(s->run->pg); /* what cut the stream may have cut this session too */
         s->run->pg = NULL;
-        rc = drain(s, err);
+        rc = flush_point(s, err);
+        if (rc == 0)
+            rc = drain(s, err);
         if (rc == 0)
             rc = checkpoint(s, err);
         if (rc < 0)
