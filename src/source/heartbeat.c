@@ -34,15 +34,19 @@ int heartbeat_prepare(struct pg *pg, const struct conf_table *table, struct err 
                    why.text, buf_text(&sql));
 }
 
+/* No commit of ours waits for a standby: the receiver would stand still with it. It is on this
+ * server's disk at once all the same, or the stream would not get it. */
+#define COMMIT_HERE " FROM pg_catalog.set_config('synchronous_commit', 'local', true)"
+
 static int beat_row(struct pg *pg, const struct conf_table *table, const char *slot,
                     struct err *err) {
     _cleanup_(buf_release) struct buf sql = {.max = 8192};
     buf_add_text(&sql, "INSERT INTO ");
     pg_add_table(&sql, table->schema, table->name);
-    buf_add_text(&sql, " (slot, beat) VALUES (");
+    buf_add_text(&sql, " (slot, beat) SELECT ");
     pg_add_literal(&sql, span_of(slot));
-    buf_add_text(&sql, ", pg_catalog.clock_timestamp()) "
-                       "ON CONFLICT (slot) DO UPDATE SET beat = excluded.beat");
+    buf_add_text(&sql, ", pg_catalog.clock_timestamp()" COMMIT_HERE
+                       " ON CONFLICT (slot) DO UPDATE SET beat = excluded.beat");
     int rc = pg_exec(pg, buf_text(&sql), NULL, err);
     return rc < 0 ? err_prefix(err, "source.heartbeat_table %s.%s", table->schema, table->name) : 0;
 }
@@ -53,17 +57,17 @@ int heartbeat_beat(struct pg *pg, const struct conf_table *table, const char *sl
         return beat_row(pg, table, slot, err);
     if (pg_server_version(pg) < MESSAGES_VERSION)
         return 0;
-    return pg_exec(pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'heartbeat')",
-                   NULL, err);
+    return pg_exec(
+        pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'heartbeat')" COMMIT_HERE,
+        NULL, err);
 }
 
 /* The record of a message comes behind all that was committed before; its own commit comes back in
- * the stream, and is on this server's disk at once, or the stream would not get it. */
+ * the stream. */
 static int mark_message(struct pg *pg, struct pg_result **r, struct err *err) {
-    return pg_exec(pg,
-                   "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'applied') "
-                   "FROM pg_catalog.set_config('synchronous_commit', 'local', true)",
-                   r, err);
+    return pg_exec(
+        pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'applied')" COMMIT_HERE, r,
+        err);
 }
 
 int heartbeat_mark(struct pg *pg, const struct conf_table *table, const char *slot, lsn_t *ret_lsn,

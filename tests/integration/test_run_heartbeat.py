@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from harness.migration import migrate  # noqa: F401  pylint: disable=unused-import
+from harness.migration import Migration, migrate  # noqa: F401  pylint: disable=unused-import
+from harness.postgres import Database
 from harness.process import wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)"
@@ -30,6 +31,25 @@ def test_the_slot_moves(migrate, pg, table):  # noqa: F811
             assert slot == pg.execute("SELECT slot_name FROM pg_replication_slots WHERE database = current_database()")[0][0]
     assert shop.mongo.list_collection_names() == ["t"]
     pg.server.execute(f'DROP DATABASE "{other}"', None, "postgres")
+
+
+@pytest.mark.parametrize("table", [None, "public.beats"])
+def test_a_synchronous_standby_that_is_away_holds_nothing(banyan, private_pg, mongo, mongo_server, table):
+    pg = Database(private_pg(), "postgres")
+    pg.execute(TABLE)
+    source = {"heartbeat": "200ms"} | ({"heartbeat_table": table} if table else {})
+    shop = Migration(banyan, pg, mongo, mongo_server.uri(), {"t": {"table": "t"}}, {"source": source})
+    with shop.streaming():
+        pg.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        pg.execute("SELECT pg_reload_conf()")
+        wait_until(lambda: pg.execute("SHOW synchronous_standby_names") == [("nobody",)], 10, "it waits for the standby")
+        for _ in range(3):
+            before, = pg.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")[0]
+            wait_until(lambda: _confirmed(pg) > before, 10, "a beat that came back")  # pylint: disable=cell-var-from-loop
+        pg.execute("SET synchronous_commit = local; INSERT INTO t VALUES (2)")
+        shop.wait_for_document("t", {"_id": 2})
+        pg.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        pg.execute("SELECT pg_reload_conf()")
 
 
 def test_no_right_to_make_it(migrate, pg):  # noqa: F811
