@@ -112,6 +112,11 @@ int control_written(void *context, size_t collection, struct span identity, stru
     return parked_clear(run->parked, collection, identity, err);
 }
 
+int control_emptied(void *context, size_t collection, struct err *err) {
+    const struct run *run = context;
+    return parked_clear_all(run->parked, collection, err);
+}
+
 void control_wake(void *context) {
     const struct run *run = context;
     uint64_t one = 1;

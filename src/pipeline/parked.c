@@ -255,13 +255,27 @@ int parked_clear(struct parked *p, size_t collection, struct span identity, stru
     return rc;
 }
 
-void parked_forget(struct parked *p, size_t collection) {
-    pthread_mutex_lock(&p->lock);
+static void forget_all(struct parked *p, size_t collection) {
     for (size_t i = 0; i < p->used; i++)
         if (!p->entries[i].gone && p->entries[i].collection == collection)
             forget(p, &p->entries[i]);
     tidy(p);
+}
+
+void parked_forget(struct parked *p, size_t collection) {
+    pthread_mutex_lock(&p->lock);
+    forget_all(p, collection);
     pthread_mutex_unlock(&p->lock);
+}
+
+int parked_clear_all(struct parked *p, size_t collection, struct err *err) {
+    pthread_mutex_lock(&p->lock);
+    int rc =
+        state_parked_delete_all(p->state, p->pipeline, p->plan->collections[collection]->name, err);
+    if (rc == 0)
+        forget_all(p, collection);
+    pthread_mutex_unlock(&p->lock);
+    return rc;
 }
 
 int64_t parked_count(struct parked *p) {

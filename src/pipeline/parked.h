@@ -45,8 +45,12 @@ int parked_put(struct parked *p, const struct parked_failure *failure, bool *ret
 int parked_clear(struct parked *p, size_t collection, struct span identity,
                  struct err *err) must_check;
 
-/* The collection is stopped: nothing of it is tried again. */
+/* The collection is stopped, or copied anew: nothing of it is tried again, or in the way. What the
+ * state has of it stays. */
 void parked_forget(struct parked *p, size_t collection);
+
+/* The collection was emptied, rows and documents: nothing waits any more. */
+int parked_clear_all(struct parked *p, size_t collection, struct err *err) must_check;
 
 /* Gives what is due to the lanes: `finished` is what the ledger has passed. Returns with *ret_some
  * whether there was any. `drain` waits until everything handed out is written. @thread receiver */

@@ -124,8 +124,8 @@ static int start_resolver(struct run *run, struct err *err) {
                                      .lanes = run->lane_queues,
                                      .lane_count = run->lane_count,
                                      .events = {run, control_is_stopped, control_stop_collection,
-                                                wait_refreshes, while_waiting, fanned_out,
-                                                control_wake, control_failed}};
+                                                wait_refreshes, while_waiting, control_emptied,
+                                                fanned_out, control_wake, control_failed}};
     return resolver_start(&config, &run->resolver, err);
 }
 

@@ -207,7 +207,9 @@ static int delete_all(struct resolver *r, const struct resolve_item *item, struc
     int rc = r->again ? mongo_quiesce(r->mongo, database, collection, r->config.target_app,
                                       QUIESCE_WAIT_US, QUIESCE_WAIT_US, err)
                       : 0;
-    return rc < 0 ? rc : mongo_delete_all(r->mongo, database, collection, err);
+    if (rc == 0)
+        rc = mongo_delete_all(r->mongo, database, collection, err);
+    return rc < 0 ? rc : r->config.events.emptied(r->config.events.context, item->collection, err);
 }
 
 static int look_up_target(struct resolver *r, const struct resolve_batch *b, struct err *err) {

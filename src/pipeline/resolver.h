@@ -22,8 +22,9 @@ struct resolver_events {
     int (*stop)(void *context, size_t collection, lsn_t lsn, const char *reason, struct err *err);
     /* Returns when every refresh that had begun by now has ended; an error when the run failed. */
     int (*wait_refreshes)(void *context, struct err *err);
-    int (*while_waiting)(void *context, struct err *err); /* an error ends a wait */
-    void (*fanned_out)(void *context);                    /* a fan-out was stored */
+    int (*while_waiting)(void *context, struct err *err);              /* an error ends a wait */
+    int (*emptied)(void *context, size_t collection, struct err *err); /* by a TRUNCATE */
+    void (*fanned_out)(void *context);                                 /* a fan-out was stored */
     void (*finished)(void *context);
     void (*failed)(void *context, const struct err *err);
 };

@@ -95,6 +95,7 @@ int control_refused(void *context, const struct lane_refusal *refusal, struct er
 bool control_is_parked(void *context, size_t collection, struct span identity);
 int control_written(void *context, size_t collection, struct span identity,
                     struct err *err) must_check;
+int control_emptied(void *context, size_t collection, struct err *err) must_check;
 void control_wake(void *context);
 void control_failed(void *context, const struct err *failure);
 /* The failure of a thread, if there is one. */

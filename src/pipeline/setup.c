@@ -445,6 +445,9 @@ static int setup_collection(struct run *run, size_t i, struct err *err) {
         return rc;
     run->collections[i].phase = stored.phase;
     run->collections[i].catch_up_lsn = stored.catch_up_lsn;
+    /* What was loaded of an earlier copy, or is not tried again (parked.h). */
+    if (stored.phase == STATE_NEW || stored.phase == STATE_STOPPED)
+        parked_forget(run->parked, i);
     if (strcmp(stored.fingerprint, c->fingerprint) != 0)
         return err_set(err, ERR_CONF,
                        "the mapping of %s is not the one its documents were made with; run with "

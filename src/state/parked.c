@@ -43,6 +43,15 @@ int state_parked_delete(struct state *s, const char *pipeline, const char *colle
     return statement_run(&st, NULL, err);
 }
 
+int state_parked_delete_all(struct state *s, const char *pipeline, const char *collection,
+                            struct err *err) {
+    struct statement st;
+    statement_begin(&st, s, "DELETE FROM parked WHERE pipeline = ? AND collection = ?");
+    statement_text(&st, pipeline);
+    statement_text(&st, collection);
+    return statement_run(&st, NULL, err);
+}
+
 #define COLUMNS                                                                                    \
     "id, pipeline, collection, reason, code, first_lsn, last_lsn, attempts, deferred, parked_us, " \
     "identity, key"

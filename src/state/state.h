@@ -180,6 +180,9 @@ int state_parked_put(struct state *s, const struct state_parked *p, struct span 
 /* Not there: fine. */
 int state_parked_delete(struct state *s, const char *pipeline, const char *collection,
                         struct span identity, struct err *err) must_check;
+/* All of the collection. */
+int state_parked_delete_all(struct state *s, const char *pipeline, const char *collection,
+                            struct err *err) must_check;
 int state_parked_get(struct state *s, int64_t id, struct state_parked *ret, bool *ret_found,
                      struct err *err) must_check;
 /* pipeline NULL: of all. */

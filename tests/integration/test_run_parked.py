@@ -130,6 +130,46 @@ def test_one_is_given_up(migrate, pg, live):
     shop.program.run("parked", "drop", str(parked["id"]), "--why", "mended").expect(1)
 
 
+def test_a_truncated_table_has_none_that_wait(migrate, pg):
+    shop = migrate(PLAIN, TABLE)
+    shop.snapshot()
+    pg.execute(f"INSERT INTO t VALUES (1, {HUGE}, ''), (2, 'ok', '')")
+    shop.run("--catch-up").expect(1)
+    pg.execute("TRUNCATE t")
+    shop.catch_up()
+    assert _parked(shop) == [] and _vs(shop) == {}
+
+
+def test_a_collection_that_is_stopped_keeps_no_run_from_its_end(migrate, pg):
+    """What was deferred is not tried again, so nobody waits for it; a new copy begins without it."""
+    shop = migrate(UNIQUE, TABLE + NOT_NULL + "INSERT INTO t VALUES (1, 'a', ''), (2, 'b', '')")
+    shop.catch_up()
+    running = shop.start()
+    with pg.connect(autocommit=False) as connection:
+        connection.execute("UPDATE t SET v = 'a' WHERE id = 2; ALTER TABLE t ADD extra int; INSERT INTO t VALUES (3, 'c', '', 1)")
+        connection.commit()
+    running.wait_for("document_deferred")
+    running.wait_for("collection_stopped")
+    running.stop().expect(1)
+    pg.execute("ALTER TABLE t DROP extra")
+    assert "deferred" in [p.get("state") for p in _parked(shop)]
+    assert "collection t is stopped" in shop.run("--catch-up", timeout=20).expect(1).err
+    pg.execute("UPDATE t SET v = 'd' WHERE id = 2")
+    shop.run("--catch-up", "--recopy", "t").expect(0)
+    assert _vs(shop) == {1: "a", 2: "d", 3: "c"} and _parked(shop) == []
+
+
+def test_a_new_copy_begins_without_those_of_the_old_one(migrate, pg):
+    shop = migrate(PLAIN, TABLE)
+    shop.snapshot()
+    pg.execute(f"INSERT INTO t VALUES (1, {HUGE}, '')")
+    shop.run("--catch-up").expect(1)
+    shop.config["modules"]["shop"]["collections"]["t"]["only"] = ["id"]
+    shop.program.configure(shop.config)
+    shop.run("--catch-up", "--recopy", "t").expect(0)
+    assert _parked(shop) == [] and shop.documents("t") == [{"_id": 1}]
+
+
 def test_kill_9_loses_none(migrate, pg):
     shop = migrate(PLAIN, TABLE)
     shop.snapshot()
