@@ -30,7 +30,7 @@
 #define IDLE_WAIT_US 100000
 #define APPLIED_LOOK_US 5000
 #define LOOK_EVERY 64
-/* After a stop is asked for, this long for what is under way to finish. */
+/* After a stop is asked for, or the end is reached, this long for what is under way to finish. */
 #define DRAIN_MAX_US 30000000
 
 struct stream {
@@ -51,6 +51,7 @@ struct stream {
     bool handed_out_new; /* not in the ledger yet */
     lsn_t received, server_end;
     struct state_counters stored; /* what the state has been told */
+    int64_t ending_us;            /* when the end began; 0: not yet */
     int since_look;               /* messages since the clock was read */
     bool ran_dry;                 /* the last look at the socket found nothing */
     int64_t commit_time_us;       /* wall clock, of the newest commit */
@@ -239,8 +240,17 @@ static int heartbeat(struct stream *s, int64_t now, struct err *err) {
     return rc;
 }
 
+/* However the receiver waits, it comes by here: what is under way has so long and no longer. */
+static void limit_end(struct stream *s, int64_t now) {
+    if (s->ending_us == 0 && stop_requested())
+        s->ending_us = now;
+    if (s->ending_us && now - s->ending_us > DRAIN_MAX_US)
+        stop_force();
+}
+
 static int tick(struct stream *s, struct err *err) {
     int64_t now = clock_mono_us();
+    limit_end(s, now);
     int rc = control_check(s->run, err);
     if (rc == 0 && now >= s->next_checkpoint) {
         s->next_checkpoint = now + CHECKPOINT_EVERY_US;
@@ -260,7 +270,10 @@ static int tick(struct stream *s, struct err *err) {
 }
 
 static int while_full(void *context, struct err *err) {
-    return tick(context, err);
+    int rc = tick(context, err);
+    if (rc == 0 && stop_forced())
+        return err_set(err, ERR_STOPPED, "stopped while a lane was full");
+    return rc;
 }
 
 /* ---- draining ---- */
@@ -559,15 +572,13 @@ static void close_stream(struct stream *s) {
 
 /* Ends in good order: what was received is written, checkpointed and confirmed. */
 static int end_stream(struct stream *s, struct err *err) {
-    int64_t give_up = clock_mono_us() + DRAIN_MAX_US;
     struct drain_mark mark = {0};
+    s->ending_us = s->ending_us ? s->ending_us : clock_mono_us();
     fanouts_close(s->run->fanouts);
     int rc = flush_point(s, err);
     while (rc == 0 && !is_drained(s, &mark) && !stop_forced()) {
         wait_for_wake(s->run);
         rc = tick(s, err);
-        if (clock_mono_us() > give_up)
-            stop_force();
     }
     if (rc == 0)
         rc = checkpoint(s, err);

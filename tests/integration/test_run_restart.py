@@ -55,6 +55,20 @@ def test_a_stop_is_quick_even_while_a_slot_waits(migrate, pg):
     assert [d["_id"] for d in shop.documents("t")] == [1, 2]
 
 
+def test_a_stop_ends_while_the_target_is_away(migrate, pg, mongo_server, proxy):
+    """The receiver waits for room in the lanes: half a minute and no longer."""
+    network = proxy(mongo_server.port)
+    shop = migrate(FLAT, TABLE, target={"uri": mongo_server.uri(port=network.port), "lanes": 1})
+    running = shop.start()
+    network.refuse()
+    pg.execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(10, 20000) i")
+    running.wait_for(r"streaming: \d{4,} changes", 20)
+    running.stop(timeout=45).expect(0)
+    network.accept()
+    shop.catch_up()
+    assert shop.mongo.t.count_documents({}) == 19992
+
+
 @pytest.mark.sanitize
 def test_kill9_continues(migrate, pg):
     shop = migrate(FLAT, TABLE)
