@@ -58,18 +58,24 @@ int builder_table_key(struct builder *b, const struct pg_table *t, struct conf_a
                          t->schema, t->name, t->schema, t->name);
 }
 
-/* Types whose equal values have one text, so that keys match without asking SQL. */
-static bool is_text_comparable(const struct pg_column *a, const struct pg_column *b) {
-    bool integers = (a->type->kind == PG_KIND_INT32 || a->type->kind == PG_KIND_INT64) &&
-                    (b->type->kind == PG_KIND_INT32 || b->type->kind == PG_KIND_INT64);
-    if (integers)
+/* int2, int4, int8; 0: none of them. */
+static int integer_width(const struct pg_type *type) {
+    return type->oid == 21 ? 2 : type->oid == 23 ? 4 : type->oid == 20 ? 8 : 0;
+}
+
+/* Types whose equal values have one text, so that the root's key is read off the child without
+ * asking SQL. Each text of the child's must be a value of the root's: its row is read by it. */
+static bool is_text_comparable(const struct pg_column *root, const struct pg_column *child) {
+    int width = integer_width(child->type);
+    if (width && width <= integer_width(root->type))
         return true;
-    if (a->type->oid != b->type->oid)
+    if (root->type->oid != child->type->oid)
         return false;
-    if (a->type->kind == PG_KIND_UUID)
+    if (root->type->kind == PG_KIND_UUID || root->type->kind == PG_KIND_INT64) /* oid */
         return true;
     /* text and varchar; not char(n), whose blanks do not count, not citext */
-    return (a->type->oid == 25 || a->type->oid == 1043) && a->deterministic && b->deterministic;
+    return (root->type->oid == 25 || root->type->oid == 1043) && root->deterministic &&
+           child->deterministic;
 }
 
 /* Join columns that are the root's id, one to one: the root's key can be read off the child. */
