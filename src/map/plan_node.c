@@ -239,6 +239,9 @@ static int add_fields(struct builder *b, struct plan_node *node) {
 
 static int join_columns(struct builder *b, struct plan_node *node, struct plan_node *parent) {
     const struct conf_mapping *m = node->conf;
+    if (m->join_count > PG_INDEX_COLUMNS_MAX)
+        return builder_error(b, m->name.at, "more than %d columns in the join of '%s'",
+                             PG_INDEX_COLUMNS_MAX, m->name.text);
     int *child = builder_alloc(b, m->join_count, sizeof *child);
     int *up = builder_alloc(b, m->join_count, sizeof *up);
     for (size_t i = 0; i < m->join_count; i++) {

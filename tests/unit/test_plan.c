@@ -48,6 +48,11 @@ static const struct pg_column log_columns[] = {COLUMN("at", stamp, true),
 static const struct pg_column odd_columns[] = {COLUMN("id", int4, true), COLUMN("a.b", text, true),
                                                COLUMN("$x", text, true)};
 
+/* One column more than an index may have; named when the test begins. */
+#define WIDE 33
+static char wide_names[WIDE][8];
+static struct pg_column wide_columns[WIDE];
+
 #define KEYED(n, c, k, kc, ind)                                                                    \
     {                                                                                              \
         .schema = "public", .name = (n), .kind = 'r', .replica_identity = 'd', .columns = (c),     \
@@ -60,6 +65,7 @@ static const struct pg_table tables[] = {
     KEYED("items", item_columns, first_two, 2, item_indexes),
     KEYED("parts", part_columns, first, 1, order_indexes),
     KEYED("odd", odd_columns, first, 1, order_indexes),
+    KEYED("wide", wide_columns, first, 1, order_indexes),
     {.schema = "public",
      .name = "log",
      .kind = 'r',
@@ -277,6 +283,47 @@ static void a_child_whose_log_has_no_join_is_found_in_the_target(void **state) {
     release(&c);
 }
 
+static bool joins_by_key(const char *collections) {
+    struct compiled c;
+    bool by_key = good(&c, collections)->nodes[1]->join_is_root_key;
+    release(&c);
+    return by_key;
+}
+
+/* A child may hold what no root can have for its key: SQL finds no root for it, but the text would
+ * be read as one. */
+static void a_wider_integer_is_not_read_as_the_roots_key(void **state) {
+    (void)state;
+    assert_true(joins_by_key("      orders: {table: orders, embed: {odd: {table: odd, join: {id: "
+                             "id}}}}\n"));
+    assert_false(joins_by_key("      odd: {table: odd, embed: {items: {table: items, join: "
+                              "{order_id: id}}}}\n"));
+}
+
+static void a_join_has_as_many_columns_as_an_index(void **state) {
+    (void)state;
+    struct buf mapping = {.max = 4096};
+    struct compiled c;
+    buf_add_text(
+        &mapping,
+        "      orders: {table: orders, embed: {w: {table: wide, keep_join: true, join: {c0: id");
+    for (int i = 0; i < WIDE; i++) {
+        (void)snprintf(wide_names[i], sizeof wide_names[i], "c%d", i);
+        wide_columns[i] =
+            (struct pg_column){.name = wide_names[i], .type = &int8, .not_null = true};
+        if (i > 0 && i < WIDE - 1)
+            buf_printf(&mapping, ", c%d: id", i);
+    }
+    size_t most = mapping.len;
+    buf_add_text(&mapping, "}}}}\n");
+    assert_int_equal(good(&c, buf_text(&mapping))->nodes[1]->join_count, WIDE - 1);
+    release(&c);
+    mapping.len = most;
+    buf_add_text(&mapping, ", c32: id}}}}\n");
+    bad(buf_text(&mapping), "p.yml:6:39: more than 32 columns in the join of 'w'");
+    buf_release(&mapping);
+}
+
 static void an_update_writes_what_it_carries(void **state) {
     (void)state;
     struct compiled c;
@@ -348,6 +395,8 @@ int main(void) {
         cmocka_unit_test(names_that_mongodb_cannot_hold_are_escaped),
         cmocka_unit_test(embedded_rows),
         cmocka_unit_test(a_child_whose_log_has_no_join_is_found_in_the_target),
+        cmocka_unit_test(a_wider_integer_is_not_read_as_the_roots_key),
+        cmocka_unit_test(a_join_has_as_many_columns_as_an_index),
         cmocka_unit_test(an_update_writes_what_it_carries),
         cmocka_unit_test(the_fingerprint_is_of_what_shapes_documents),
         cmocka_unit_test(mistakes_are_found_with_their_place),
