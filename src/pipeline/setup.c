@@ -257,17 +257,19 @@ static int prepare_slot(struct run *run, struct repl *repl, const struct repl_id
 
 /* Reading may begin when everything that runs now in this database, with the slot and the
  * publication in place, has ended. A transaction keeps the lock on its own id until others see it
- * as ended; ids of other databases do not matter. */
+ * as ended; a prepared one has no backend. Ids of other databases do not matter. */
 static int note_running(struct run *run, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
     int rc =
         pg_exec(run->pg,
-                "SELECT coalesce(pg_catalog.array_agg(l.transactionid::text), '{}')::text "
-                "FROM pg_catalog.pg_locks l "
+                "SELECT coalesce(pg_catalog.array_agg(r.xid), '{}')::text FROM ("
+                "SELECT l.transactionid::text FROM pg_catalog.pg_locks l "
                 "JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
                 "WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted "
                 "AND a.datname = pg_catalog.current_database() "
-                "AND l.pid <> pg_catalog.pg_backend_pid()",
+                "AND l.pid <> pg_catalog.pg_backend_pid() "
+                "UNION SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p "
+                "WHERE p.database = pg_catalog.current_database()) r(xid)",
                 &r, err);
     if (rc == 0)
         run->running = mem_strndup(pg_value(r, 0, 0).ptr, pg_value(r, 0, 0).len);

@@ -358,15 +358,15 @@ static int ask_running(struct run *run, void *context, struct err *err) {
     _cleanup_(pg_result_freep) struct pg_result *r = NULL;
     struct span params[] = {span_of(run->running)};
     int rc = pg_query(run->pg,
-                      "SELECT pg_catalog.count(*), coalesce(pg_catalog.min(pid), 0) "
+                      "SELECT pg_catalog.count(*), coalesce('is of the backend with pid ' || "
+                      "pg_catalog.min(pid), 'is prepared') "
                       "FROM pg_catalog.pg_locks WHERE locktype = 'transactionid' AND "
                       "mode = 'ExclusiveLock' AND granted AND transactionid::text = ANY "
                       "($1::text[])",
                       1, params, &r, err);
     if (rc == 0 && !span_is(pg_value(r, 0, 0), "0"))
-        *(char **)context = mem_printf(
-            "%s transactions that began before the slot (one is of the backend with pid %s)",
-            pg_value(r, 0, 0).ptr, pg_value(r, 0, 1).ptr);
+        *(char **)context = mem_printf("%s transactions that began before the slot (one %s)",
+                                       pg_value(r, 0, 0).ptr, pg_value(r, 0, 1).ptr);
     return rc;
 }
 

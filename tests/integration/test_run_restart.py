@@ -3,7 +3,8 @@ import signal
 
 import pytest
 
-from harness.migration import migrate  # noqa: F401  pylint: disable=unused-import
+from harness.migration import Migration, migrate  # noqa: F401  pylint: disable=unused-import
+from harness.postgres import Database
 from harness.process import wait_until
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a');"
@@ -158,6 +159,23 @@ def test_a_new_collection_is_copied_and_the_others_are_not(migrate, pg):
     running.stop().expect(0)
     assert [d["_id"] for d in shop.documents("later")] == [5, 6]
     assert shop.document("t", 1)["v"] == "kept"
+
+
+def test_a_prepared_transaction_is_waited_for(banyan, private_pg, mongo, mongo_server):
+    """Its rows are in no chunk that is read before it ends, and the log has none of a table that was not published."""
+    pg = Database(private_pg(options={"max_prepared_transactions": 5}), "postgres")
+    pg.execute(TABLE + "CREATE TABLE later (id int PRIMARY KEY)")
+    shop = Migration(banyan, pg, mongo, mongo_server.uri(), FLAT, {})
+    shop.catch_up()
+    with pg.connect(autocommit=True) as connection:
+        connection.execute("BEGIN; INSERT INTO later VALUES (1); PREPARE TRANSACTION 'p'")
+    shop.config["modules"]["shop"]["collections"]["later"] = {"table": "later"}
+    shop.program.configure(shop.config)
+    running = shop.start("--catch-up", wait=False)
+    running.wait_for("1 transactions that began before the slot .one is prepared")
+    pg.execute("COMMIT PREPARED 'p'")
+    running.wait().expect(0)
+    assert shop.documents("later") == [{"_id": 1}]
 
 
 def test_all_modules_over_one_slot(migrate, pg):
