@@ -76,9 +76,7 @@ static int send_ops(struct lane *lane, size_t c, struct err *err) {
         opbatch_clear(b);
         return 0;
     }
-    int64_t wait = rate_take(lane->config.rate, (int64_t)b->count, clock_mono_us());
-    if (wait > 0)
-        (void)stop_forced_wait(wait);
+    (void)!rate_wait(lane->config.rate, (int64_t)b->count, stop_forced_wait);
     struct target_op *ops = opbatch_ops(b);
     int64_t began = clock_mono_us();
     rc = writer_write(lane->writer, collection(lane, c)->name, ops, b->count, err);

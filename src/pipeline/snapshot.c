@@ -65,11 +65,7 @@ static bool is_copying(const struct run *run, size_t c) {
 
 /* Documents written are root rows read, so both limits count the same. */
 static int keep_rates(struct run *run, int64_t count, struct err *err) {
-    int64_t now = clock_mono_us();
-    int64_t write_wait = rate_take(run->rate, count, now);
-    int64_t read_wait = rate_take(run->read_rate, count, now);
-    int64_t wait = write_wait > read_wait ? write_wait : read_wait;
-    if (wait > 0 && stop_wait(wait))
+    if (rate_wait(run->rate, count, stop_wait) || rate_wait(run->read_rate, count, stop_wait))
         return err_set(err, ERR_STOPPED, "asked to stop");
     return 0;
 }
