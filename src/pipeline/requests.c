@@ -20,14 +20,17 @@ static size_t find_collection(const struct run *run, const char *name) {
     return c;
 }
 
-/* A person gives a parked document up: what the target holds stays as it is. */
+/* A person gives a parked document up: what the target holds stays as it is. Of a collection that
+ * is stopped, or not mapped any more, only the state knows it. */
 static int drop(struct run *run, size_t collection, int64_t id, struct err *err) {
     struct state_parked parked;
     bool found = false;
     int rc = state_parked_get(run->state, id, &parked, &found, err);
+    struct span identity = span_make(parked.identity, parked.identity_len);
+    if (rc == 0 && found && collection < run->plan->collection_count)
+        rc = parked_clear(run->parked, collection, identity, err);
     if (rc == 0 && found)
-        rc = parked_clear(run->parked, collection, span_make(parked.identity, parked.identity_len),
-                          err);
+        rc = state_parked_delete(run->state, run->name, parked.collection, identity, err);
     state_parked_clear(&parked);
     return rc;
 }
@@ -36,10 +39,10 @@ static int drop(struct run *run, size_t collection, int64_t id, struct err *err)
 static int hand_out(struct requests *q, struct run *run, struct outbox *outbox,
                     const struct state_request *request, struct err *err) {
     size_t c = find_collection(run, request->collection);
-    if (c == run->plan->collection_count || control_is_stopped(run, c))
-        return 0;
     if (request->drop)
         return drop(run, c, request->drop, err);
+    if (c == run->plan->collection_count || control_is_stopped(run, c))
+        return 0;
     const struct plan_collection *collection = run->plan->collections[c];
     struct span key[PG_INDEX_COLUMNS_MAX];
     _cleanup_(buf_release) struct buf identity = {.max = 1024 * 1024};
