@@ -20,13 +20,17 @@ bool control_is_caught_up(void *context, size_t collection) {
 
 int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
                       struct err *err) {
+    struct collection_run *c = &run->collections[collection];
     const char *name = run->plan->collections[collection]->name;
+    int before = c->phase;
     int rc = state_collection_set_phase(run->state, run->name, name, (enum state_phase)phase,
                                         catch_up_lsn, err);
-    if (rc < 0)
-        return rc;
-    run->collections[collection].phase = phase;
-    run->collections[collection].catch_up_lsn = catch_up_lsn;
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    c->catch_up_lsn = catch_up_lsn;
+    /* Another thread may have stopped it since, in the state and here. */
+    if (before != STATE_STOPPED)
+        (void)atomic_compare_exchange_strong(&c->phase, &before, phase);
     return 0;
 }
 

@@ -103,7 +103,7 @@ int control_check(void *context, struct err *err) must_check;
 /* Whether all fan-outs are through that there were when the mark was first asked. @thread main */
 int control_fanouts_passed(struct run *run, struct fanout_mark *mark, bool *ret_passed,
                            struct err *err) must_check;
-/* Moves the collection to another phase, in the state and here. */
+/* Moves the collection to another phase, in the state and here; one that is stopped stays so. */
 int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
                       struct err *err) must_check;
 

@@ -106,6 +106,8 @@ static int finish_catch_up(struct run *run, struct err *err) {
             continue;
         if (rc == 0)
             rc = control_set_phase(run, c, STATE_STREAMING, 0, err);
+        if (rc == 0 && control_is_stopped(run, c))
+            continue;
         if (rc == 0)
             rc = indexes_add(run->indexes, c, run->plan->collections[c], err);
         if (rc < 0)

@@ -164,12 +164,14 @@ int state_collection_set_phase(struct state *s, const char *pipeline, const char
     if (rc < 0)
         return rc;
     rc = get(s, pipeline, name, &now, &found, err);
-    if (rc == 0 && (!found || !may_follow(now.phase, phase)))
+    bool stopped = rc == 0 && found && now.phase == STATE_STOPPED;
+    if (rc == 0 && !stopped && (!found || !may_follow(now.phase, phase)))
         rc = err_set(err, ERR_INTERNAL, "collection %s cannot go from %s to %s", name,
                      found ? names[now.phase] : "nothing", names[phase]);
-    if (rc == 0)
+    if (rc == 0 && !stopped)
         rc = update_phase(s, pipeline, name, phase, catch_up_lsn, err);
-    return state_commit(s, rc, err);
+    rc = state_commit(s, rc, err);
+    return rc < 0 ? rc : stopped;
 }
 
 static int mark_stopped(struct state *s, const char *pipeline, const char *name, lsn_t lsn,

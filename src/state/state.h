@@ -115,7 +115,8 @@ int state_collection_open(struct state *s, const char *pipeline, const char *mod
 /* Back to new, with `wipe` set and its chunks and parked changes forgotten. */
 int state_collection_reset(struct state *s, const char *pipeline, const char *module,
                            const char *name, const char *fingerprint, struct err *err) must_check;
-/* A step that the diagram does not have is ERR_INTERNAL. */
+/* A step that the diagram does not have is ERR_INTERNAL. 1: it is stopped meanwhile, and stays so.
+ */
 int state_collection_set_phase(struct state *s, const char *pipeline, const char *name,
                                enum state_phase phase, lsn_t catch_up_lsn,
                                struct err *err) must_check;
