@@ -93,9 +93,7 @@ static int give_deletes(const struct run *run, struct err *err) {
 }
 
 static int connect_source(struct refresh *r, size_t collection, struct err *err) {
-    int rc = r->pg ? 0 : pg_connect(r->source_uri, PG_SQL, r->app, &r->pg, err);
-    if (rc < 0 && err && !err->retriable && rc != ERR_STOPPED)
-        return err->code = ERR_ACCESS;
+    int rc = readback_connect(&r->pg, r->source_uri, r->app, err);
     if (rc == 0 && !r->assemblers[collection])
         r->assemblers[collection] = assembler_new(r->pg, r->plan->collections[collection]);
     return rc;

@@ -17,6 +17,9 @@
 
 #include <libpq-fe.h>
 
+/* PostgreSQL's binary times count microseconds from 2000-01-01. */
+#define PG_EPOCH_US INT64_C(946684800000000)
+
 struct pg;
 struct pg_result;
 

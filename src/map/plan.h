@@ -121,7 +121,8 @@ int plan_compile(const struct conf *conf, const struct conf_module *const *modul
 void plan_free(struct plan *plan);
 DEFINE_CLEANUP(struct plan *, plan_free)
 
-const struct plan_collection *plan_collection(const struct plan *plan, const char *name);
+/* Its index; collection_count: there is none of that name. */
+size_t plan_collection_index(const struct plan *plan, const char *name);
 
 /* Index in `node->columns` of a table's column; -1 when the node does not read it. */
 int plan_node_column(const struct plan_node *node, const char *name);

@@ -260,11 +260,11 @@ void plan_free(struct plan *plan) {
     free(plan);
 }
 
-const struct plan_collection *plan_collection(const struct plan *plan, const char *name) {
-    for (size_t i = 0; i < plan->collection_count; i++)
-        if (strcmp(plan->collections[i]->name, name) == 0)
-            return plan->collections[i];
-    return NULL;
+size_t plan_collection_index(const struct plan *plan, const char *name) {
+    size_t i = 0;
+    while (i < plan->collection_count && strcmp(plan->collections[i]->name, name) != 0)
+        i++;
+    return i;
 }
 
 int plan_node_column(const struct plan_node *node, const char *name) {

@@ -34,18 +34,6 @@ int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch
     return 0;
 }
 
-int control_fanouts_passed(struct run *run, struct fanout_mark *mark, bool *ret_passed,
-                           struct err *err) {
-    struct state_fanouts_left left;
-    int rc = state_fanouts_left(run->state, run->name, NULL, &left, err);
-    if (rc < 0)
-        return rc;
-    if (!mark->taken)
-        *mark = (struct fanout_mark){.taken = true, .newest = left.newest};
-    *ret_passed = left.oldest == 0 || left.oldest > mark->newest;
-    return 0;
-}
-
 /* Durable first: once the flag is seen, changes of the collection are let pass. */
 int control_stop_collection(void *context, size_t collection, lsn_t lsn, const char *reason,
                             struct err *err) {
@@ -136,6 +124,14 @@ void control_failed(void *context, const struct err *failure) {
         run->failure = *failure;
     pthread_mutex_unlock(&run->lock);
     control_wake(run);
+}
+
+bool control_lanes_passed(void *context, const uint64_t *tickets) {
+    const struct run *run = context;
+    for (size_t i = 0; i < run->lane_count; i++)
+        if (lane_done(run->lanes[i]) < tickets[i])
+            return false;
+    return true;
 }
 
 static int on_source_once(struct run *run, control_step step, void *context, struct err *err) {

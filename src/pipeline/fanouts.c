@@ -110,10 +110,7 @@ static int look_up_once(struct fanouts *f, const struct group *g, struct err *er
                      : mongo_connect(config->target_uri, config->target_app, &place->mongo, err);
         return rc < 0 ? rc : lookup_page(place, &g->lookup, &f->next, &f->keys, err);
     }
-    int rc =
-        place->pg ? 0 : pg_connect(config->source_uri, PG_SQL, config->source_app, &place->pg, err);
-    if (rc < 0 && !err->retriable && rc != ERR_STOPPED)
-        return err->code = ERR_ACCESS;
+    int rc = readback_connect(&place->pg, config->source_uri, config->source_app, err);
     if (rc == 0)
         rc = readback_begin(place->pg, NULL, 0, err);
     if (rc == 0)

@@ -122,15 +122,8 @@ static struct entry *add(struct parked *p, size_t collection, struct span identi
     return e;
 }
 
-static size_t find_collection(const struct plan *plan, const char *name) {
-    size_t c = 0;
-    while (c < plan->collection_count && strcmp(plan->collections[c]->name, name) != 0)
-        c++;
-    return c;
-}
-
 static void load_one(struct parked *p, const struct state_parked *stored) {
-    size_t c = find_collection(p->plan, stored->collection);
+    size_t c = plan_collection_index(p->plan, stored->collection);
     if (c == p->plan->collection_count)
         return; /* a mapping that is gone: listed still, never written */
     struct entry *e = add(p, c, span_make(stored->identity, stored->identity_len),

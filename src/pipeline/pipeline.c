@@ -7,6 +7,7 @@
 #include "pipeline/frozen.h"
 #include "pipeline/indexes.h"
 #include "pipeline/run.h"
+#include "source/heartbeat.h"
 
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -56,14 +57,6 @@ static int while_waiting(void *context, struct err *err) {
     return control_check(context, err);
 }
 
-static bool is_written(void *context, const uint64_t *tickets) {
-    const struct run *run = context;
-    for (size_t i = 0; i < run->lane_count; i++)
-        if (lane_done(run->lanes[i]) < tickets[i])
-            return false;
-    return true;
-}
-
 static void fanned_out(void *context) {
     const struct run *run = context;
     fanouts_wake(run->fanouts);
@@ -103,7 +96,7 @@ static int start_fanouts(struct run *run, struct err *err) {
                                     .lanes = run->lane_queues,
                                     .lane_count = run->lane_count,
                                     .events = {run, control_is_stopped, control_stop_collection,
-                                               is_written, while_waiting, control_wake,
+                                               control_lanes_passed, while_waiting, control_wake,
                                                control_failed}};
     return fanouts_start(&config, &run->fanouts, err);
 }
@@ -218,21 +211,8 @@ static void end_threads(struct run *run) {
 
 /* ---- the run ---- */
 
-/* P: the end of the log now, and a commit behind it so that the stream passes P soon. */
 static int catch_up_position(struct run *run, void *context, struct err *err) {
-    lsn_t *ret = context;
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    int rc = pg_exec(run->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
-    if (rc < 0)
-        return rc;
-    if (!lsn_parse(pg_value(r, 0, 0), ret))
-        return err_set(err, ERR_WIRE, "the source's log position is not a position");
-    if (pg_server_version(run->pg) < 140000)
-        return 0; /* no messages in the stream: keepalives pass P */
-    return pg_exec(run->pg,
-                   "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, "
-                   "'banyan', 'catch-up')",
-                   NULL, err);
+    return heartbeat_position(run->pg, context, err);
 }
 
 static lsn_t last_catch_up(const struct run *run) {
@@ -292,7 +272,8 @@ static int copy_and_stream(struct run *run, struct err *err) {
 
 static int check_options(const struct run *run, struct err *err) {
     const char *which = run->options->recopy;
-    if (which && strcmp(which, "all") != 0 && !plan_collection(run->plan, which))
+    if (which && strcmp(which, "all") != 0 &&
+        plan_collection_index(run->plan, which) == run->plan->collection_count)
         return err_set(err, ERR_USAGE, "--recopy: no collection '%s' in module %s", which,
                        run->name);
     return 0;

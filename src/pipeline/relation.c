@@ -12,13 +12,6 @@ static void bind_node(struct relation *r, struct binding *b) {
     }
 }
 
-static size_t collection_index(const struct plan *plan, const struct plan_collection *c) {
-    size_t i = 0;
-    while (plan->collections[i] != c)
-        i++;
-    return i;
-}
-
 static void bind_uses(struct relation *r, const struct plan *plan) {
     for (size_t u = 0; u < plan->use_count; u++) {
         const struct plan_use *use = &plan->uses[u];
@@ -28,7 +21,8 @@ static void bind_uses(struct relation *r, const struct plan *plan) {
         r->binding_count = use->node_count;
         for (size_t i = 0; i < use->node_count; i++) {
             r->bindings[i].node = use->nodes[i];
-            r->bindings[i].collection = collection_index(plan, use->nodes[i]->collection);
+            r->bindings[i].collection =
+                plan_collection_index(plan, use->nodes[i]->collection->name);
             bind_node(r, &r->bindings[i]);
         }
     }

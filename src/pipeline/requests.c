@@ -6,20 +6,6 @@
 
 #define REQUESTS_AT_ONCE 500
 
-static bool is_written(const struct requests *q, const struct run *run) {
-    for (size_t i = 0; i < run->lane_count; i++)
-        if (lane_done(run->lanes[i]) < q->tickets[i])
-            return false;
-    return true;
-}
-
-static size_t find_collection(const struct run *run, const char *name) {
-    size_t c = 0;
-    while (c < run->plan->collection_count && strcmp(run->plan->collections[c]->name, name) != 0)
-        c++;
-    return c;
-}
-
 /* A person gives a parked document up: what the target holds stays as it is. Of a collection that
  * is stopped, or not mapped any more, only the state knows it. */
 static int drop(struct run *run, size_t collection, int64_t id, struct err *err) {
@@ -38,7 +24,7 @@ static int drop(struct run *run, size_t collection, int64_t id, struct err *err)
 /* A request that cannot be read is dropped: the next verification asks again. */
 static int hand_out(struct requests *q, struct run *run, struct outbox *outbox,
                     const struct state_request *request, struct err *err) {
-    size_t c = find_collection(run, request->collection);
+    size_t c = plan_collection_index(run->plan, request->collection);
     if (request->drop)
         return drop(run, c, request->drop, err);
     if (c == run->plan->collection_count || control_is_stopped(run, c))
@@ -88,7 +74,7 @@ static int take(struct requests *q, struct run *run, struct outbox *outbox, stru
 int requests_poll(struct requests *q, struct run *run, struct outbox *outbox, struct err *err) {
     if (q->in_flight == 0)
         return take(q, run, outbox, err);
-    if (!is_written(q, run))
+    if (!control_lanes_passed(run, q->tickets))
         return 0;
     if (q->deleting) { /* a delete and a write at once would become one replacement */
         q->deleted = q->in_flight;

@@ -231,11 +231,10 @@ static int look_up_target(struct resolver *r, const struct resolve_batch *b, str
 }
 
 static int resolve_once(struct resolver *r, const struct resolve_batch *b, struct err *err) {
-    int rc =
-        r->pg ? 0 : pg_connect(r->config.source_uri, PG_SQL, r->config.source_app, &r->pg, err);
+    int rc = readback_connect(&r->pg, r->config.source_uri, r->config.source_app, err);
     r->reading = NOBODY;
     if (rc < 0)
-        return err->retriable || rc == ERR_STOPPED ? rc : (err->code = ERR_ACCESS);
+        return rc;
     rc = look_up_source(r, b, err);
     if (rc < 0) {
         if (r->reading != NOBODY)

@@ -27,19 +27,13 @@
 /* Batches between the receiver and a lane, or the resolver: enough to keep them busy. */
 #define QUEUE_ITEMS 64
 
-/* The fan-outs that the log up to some position left behind; read once the ledger has passed it. */
-struct fanout_mark {
-    bool taken;
-    int64_t newest; /* id */
-};
-
 /* A collection while the pipeline runs; its durable twin is in the state. */
 struct collection_run {
     _Atomic int phase;      /* enum state_phase */
     _Atomic int64_t copied; /* documents of the snapshot, in this run */
     /* main only: */
     lsn_t catch_up_lsn;
-    struct fanout_mark fanouts; /* those from before catch_up_lsn */
+    struct state_fanout_mark fanouts; /* those from before catch_up_lsn */
 };
 
 struct run {
@@ -98,11 +92,10 @@ int control_written(void *context, size_t collection, struct span identity,
 int control_emptied(void *context, size_t collection, struct err *err) must_check;
 void control_wake(void *context);
 void control_failed(void *context, const struct err *failure);
+/* Whether every lane has finished its ticket. */
+bool control_lanes_passed(void *context, const uint64_t *tickets);
 /* The failure of a thread, if there is one. */
 int control_check(void *context, struct err *err) must_check;
-/* Whether all fan-outs are through that there were when the mark was first asked. @thread main */
-int control_fanouts_passed(struct run *run, struct fanout_mark *mark, bool *ret_passed,
-                           struct err *err) must_check;
 /* Moves the collection to another phase, in the state and here; one that is stopped stays so. */
 int control_set_phase(struct run *run, size_t collection, int phase, lsn_t catch_up_lsn,
                       struct err *err) must_check;

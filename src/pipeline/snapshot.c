@@ -44,7 +44,6 @@ struct worker {
     struct snapshot *snapshot;
     pthread_t thread;
     bool started;
-    size_t number;
     char *source_app, *target_app;
     struct pg *pg;
     struct writer *writer;
@@ -140,13 +139,12 @@ static int on_document(void *context, const struct assembled *doc, struct err *e
     return send_batch(w, collection, err);
 }
 
-static int use_assembler(struct worker *w, size_t collection) {
+static void use_assembler(struct worker *w, size_t collection) {
     if (w->assembler && w->assembler_for == collection)
-        return 0;
+        return;
     assembler_free(w->assembler);
     w->assembler = assembler_new(w->pg, w->snapshot->run->plan->collections[collection]);
     w->assembler_for = collection;
-    return 0;
 }
 
 /* The next reading is in a newer snapshot. The one of all chunks stays as it is, and no session can
@@ -202,7 +200,7 @@ static void disconnect(struct worker *w) {
 static int connect_source(struct worker *w, struct err *err) {
     if (w->pg)
         return 0;
-    int rc = pg_connect(w->snapshot->run->conf->source.uri, PG_SQL, w->source_app, &w->pg, err);
+    int rc = readback_connect(&w->pg, w->snapshot->run->conf->source.uri, w->source_app, err);
     if (rc == 0) /* a chunk that is not done is copied again: nothing to wait for */
         pg_end_on_stop(w->pg, true);
     return rc;
@@ -239,12 +237,10 @@ static int copy_chunk(struct worker *w, const struct chunk *chunk, struct err *e
     while (!control_is_stopped(run, chunk->collection)) {
         struct err failure = {0};
         int rc = connect_source(w, &failure);
-        if (rc < 0 && !failure.retriable)
-            failure.code = ERR_ACCESS;
-        if (rc == 0)
-            rc = use_assembler(w, chunk->collection);
-        if (rc == 0)
+        if (rc == 0) {
+            use_assembler(w, chunk->collection);
             rc = copy_range(w, chunk, &failure);
+        }
         if (rc == 0) {
             backoff_reset(&w->backoff);
             return control_is_stopped(run, chunk->collection)
@@ -308,7 +304,7 @@ static void *worker_main(void *argument) {
 
 static int start_worker(struct snapshot *s, struct worker *w, size_t number, struct err *err) {
     struct run *run = s->run;
-    *w = (struct worker){.snapshot = s, .number = number};
+    *w = (struct worker){.snapshot = s};
     w->source_app = mem_printf("%s snapshot %zu;", run->app_prefix, number);
     w->target_app = mem_printf("%s snapshot %zu;", run->app_prefix, number);
     opbatch_init(&w->ops);
@@ -317,7 +313,6 @@ static int start_worker(struct snapshot *s, struct worker *w, size_t number, str
     struct writer_config config = {.uri = run->conf->target.uri,
                                    .database = run->conf->target.database,
                                    .app = w->target_app,
-                                   .app_prefix = run->app_prefix,
                                    .batch_operations = run->conf->target.batch_operations,
                                    .snapshot = true,
                                    .seed = number + 1};

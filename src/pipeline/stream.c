@@ -41,8 +41,8 @@ struct stream {
     struct router *router;
     struct ledger *ledger;
     lsn_t until;
-    struct fanout_mark fanouts; /* those from before `until` */
-    bool reached;               /* `until`, with its fan-outs */
+    struct state_fanout_mark fanouts; /* those from before `until` */
+    bool reached;                     /* `until`, with its fan-outs */
 
     bool in_transaction;
     uint32_t xid;
@@ -101,7 +101,8 @@ static int finish_catch_up(struct run *run, struct err *err) {
             run->confirmed < run->collections[c].catch_up_lsn)
             continue;
         bool passed = false;
-        int rc = control_fanouts_passed(run, &run->collections[c].fanouts, &passed, err);
+        int rc = state_fanouts_passed(run->state, run->name, NULL, &run->collections[c].fanouts,
+                                      &passed, err);
         if (rc == 0 && !passed)
             continue;
         if (rc == 0)
@@ -132,7 +133,7 @@ static int checkpoint(struct stream *s, struct err *err) {
     int rc = finish_catch_up(run, err);
     if (rc == 0 && s->until && run->confirmed >= s->until && !s->reached &&
         !parked_has_deferred(run->parked, s->until))
-        rc = control_fanouts_passed(run, &s->fanouts, &s->reached, err);
+        rc = state_fanouts_passed(run->state, run->name, NULL, &s->fanouts, &s->reached, err);
     return rc;
 }
 
@@ -309,10 +310,7 @@ static bool is_drained(const struct stream *s, struct drain_mark *mark) {
     for (size_t i = 0; i < run->lane_count && !mark->taken; i++)
         mark->tickets[i] = queue_pushed(run->lane_queues[i]);
     mark->taken = true;
-    for (size_t i = 0; i < run->lane_count; i++)
-        if (lane_done(run->lanes[i]) < mark->tickets[i])
-            return false;
-    return true;
+    return control_lanes_passed(s->run, mark->tickets);
 }
 
 static void wait_for_wake(const struct run *run) {
@@ -356,9 +354,6 @@ static void hand_out(struct stream *s, lsn_t lsn) {
         parked_set_received(s->run->parked, lsn);
     }
 }
-
-/* PostgreSQL counts microseconds from 2000-01-01. */
-#define PG_EPOCH_US INT64_C(946684800000000)
 
 static int take_message(struct stream *s, struct span payload, struct err *err) {
     struct pgo_message m;

@@ -64,19 +64,21 @@ int heartbeat_beat(struct pg *pg, const struct conf_table *table, const char *sl
 
 /* The record of a message comes behind all that was committed before; its own commit comes back in
  * the stream. */
-static int mark_message(struct pg *pg, struct pg_result **r, struct err *err) {
-    return pg_exec(
-        pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'applied')" COMMIT_HERE, r,
-        err);
+int heartbeat_position(struct pg *pg, lsn_t *ret_lsn, struct err *err) {
+    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
+    const char *sql =
+        pg_server_version(pg) >= MESSAGES_VERSION
+            ? "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'position')" COMMIT_HERE
+            : "SELECT pg_catalog.pg_current_wal_insert_lsn()";
+    int rc = pg_exec(pg, sql, &r, err);
+    if (rc == 0 && !lsn_parse(pg_value(r, 0, 0), ret_lsn))
+        rc = err_set(err, ERR_WIRE, "the source's log position is not a position");
+    return rc;
 }
 
 int heartbeat_mark(struct pg *pg, const struct conf_table *table, const char *slot, lsn_t *ret_lsn,
                    struct err *err) {
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    bool messages = pg_server_version(pg) >= MESSAGES_VERSION;
-    int rc = messages ? mark_message(pg, &r, err)
-                      : pg_exec(pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
-    if (rc == 0 && !lsn_parse(pg_value(r, 0, 0), ret_lsn))
-        rc = err_set(err, ERR_WIRE, "the source's log position is not a position");
-    return rc == 0 && !messages && table->at.line ? beat_row(pg, table, slot, err) : rc;
+    int rc = heartbeat_position(pg, ret_lsn, err);
+    bool silent = pg_server_version(pg) < MESSAGES_VERSION;
+    return rc == 0 && silent && table->at.line ? beat_row(pg, table, slot, err) : rc;
 }

@@ -17,9 +17,11 @@ int heartbeat_prepare(struct pg *pg, const struct conf_table *table, struct err 
 int heartbeat_beat(struct pg *pg, const struct conf_table *table, const char *slot,
                    struct err *err) must_check;
 
-/* *ret_lsn: behind everything that is committed by now. Something is written behind it, so that the
- * stream passes it soon: a message; on 12 and 13 a row of the table, or, without one, nothing (the
- * server's keepalives pass it then, or the next commit of others). */
+/* *ret_lsn: behind everything that is committed by now. From 14 on a message is written behind it,
+ * so that the stream passes it soon; on 12 and 13 the server's keepalives pass it, or the next
+ * commit of others. */
+int heartbeat_position(struct pg *pg, lsn_t *ret_lsn, struct err *err) must_check;
+/* The same; on 12 and 13 with a row of the table behind it, where there is one. */
 int heartbeat_mark(struct pg *pg, const struct conf_table *table, const char *slot, lsn_t *ret_lsn,
                    struct err *err) must_check;
 

@@ -52,6 +52,18 @@ static int check_snapshot(struct pg *pg, const uint32_t *xids, size_t count, str
                              "a committed transaction is not visible to other sessions yet");
 }
 
+int readback_connect(struct pg **pg, const char *uri, const char *app, struct err *err) {
+    struct err failure = {0};
+    int rc = *pg ? 0 : pg_connect(uri, PG_SQL, app, pg, &failure);
+    if (rc == 0)
+        return 0;
+    if (!failure.retriable && rc != ERR_STOPPED)
+        failure.code = ERR_ACCESS;
+    if (err)
+        *err = failure;
+    return failure.code;
+}
+
 int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) {
     int rc = pg_exec(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SAVEPOINT banyan_read",
                      NULL, err);

@@ -13,6 +13,9 @@
 
 #include <stdint.h>
 
+/* A session, unless *pg is one. ERR_ACCESS: the server does not let us in, which is no fault of a
+ * collection. */
+int readback_connect(struct pg **pg, const char *uri, const char *app, struct err *err) must_check;
 /* Begins a read-only repeatable-read transaction whose snapshot sees all of `xids`. If it does not
  * yet, the transaction is ended and the error is retriable. */
 int readback_begin(struct pg *pg, const uint32_t *xids, size_t count, struct err *err) must_check;

@@ -8,9 +8,6 @@
 #include <errno.h>
 #include <poll.h>
 
-/* PostgreSQL counts microseconds from 2000-01-01. */
-#define PG_EPOCH_US INT64_C(946684800000000)
-
 /* How long the server may take to end a stream that we ended. */
 #define STOP_WAIT_US 5000000
 
@@ -167,13 +164,13 @@ static int parse_message(struct span bytes, struct repl_message *ret, struct err
         m.event = REPL_DATA;
         m.wal_start = cursor_u64(&in);
         m.wal_end = cursor_u64(&in);
-        m.send_time_us = (int64_t)cursor_u64(&in);
+        (void)cursor_u64(&in); /* when it was sent */
         m.payload = cursor_take(&in, cursor_left(&in));
         break;
     case 'k':
         m.event = REPL_KEEPALIVE;
         m.wal_end = cursor_u64(&in);
-        m.send_time_us = (int64_t)cursor_u64(&in);
+        (void)cursor_u64(&in);
         m.reply_requested = cursor_u8(&in) != 0;
         break;
     default:

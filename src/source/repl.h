@@ -48,9 +48,8 @@ enum repl_event { REPL_DATA, REPL_KEEPALIVE, REPL_TIMEOUT, REPL_END };
 
 struct repl_message {
     enum repl_event event;
-    lsn_t wal_start; /* REPL_DATA */
-    lsn_t wal_end;   /* server's current end of WAL */
-    int64_t send_time_us;
+    lsn_t wal_start;      /* REPL_DATA */
+    lsn_t wal_end;        /* server's current end of WAL */
     bool reply_requested; /* REPL_KEEPALIVE */
     struct span payload;  /* REPL_DATA: valid until the next call */
 };
@@ -72,8 +71,6 @@ struct repl_slot_info {
     bool active;
     int active_pid;
     char plugin[64];
-    char database[64];
-    lsn_t restart_lsn;
     lsn_t confirmed_flush_lsn;
     char wal_status[16]; /* reserved, extended, unreserved, lost; "" before PostgreSQL 13 */
     bool invalidated;    /* conflicting/invalidation_reason (16, 17) or wal_status lost */

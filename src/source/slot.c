@@ -52,9 +52,7 @@ int repl_create_slot(struct repl *r, const char *slot, lsn_t *ret_consistent, ch
 
 /* Columns came with versions: wal_status 13, conflicting 16, invalidation_reason 17. */
 static const char *info_sql(int version) {
-#define INFO_COLUMNS                                                                               \
-    "SELECT active, coalesce(active_pid, 0), plugin, coalesce(database, ''), restart_lsn, "        \
-    "confirmed_flush_lsn, "
+#define INFO_COLUMNS "SELECT active, coalesce(active_pid, 0), plugin, confirmed_flush_lsn, "
 #define INFO_FROM " FROM pg_catalog.pg_replication_slots WHERE slot_name = $1"
     if (version >= 170000)
         return INFO_COLUMNS "coalesce(wal_status, ''), invalidation_reason IS NOT NULL" INFO_FROM;
@@ -83,13 +81,10 @@ int repl_slot_info(struct pg *pg, const char *slot, struct repl_slot_info *ret, 
     struct span pid = pg_value(r, 0, 1);
     ret->active_pid = pid.ptr ? (int)strtol(pid.ptr, NULL, 10) : 0;
     copy_text(pg_value(r, 0, 2), ret->plugin, sizeof ret->plugin);
-    copy_text(pg_value(r, 0, 3), ret->database, sizeof ret->database);
-    copy_text(pg_value(r, 0, 6), ret->wal_status, sizeof ret->wal_status);
-    if (pg_value(r, 0, 4).ptr && !lsn_parse(pg_value(r, 0, 4), &ret->restart_lsn))
-        return err_set(err, ERR_WIRE, "restart_lsn of slot %s is not a position", slot);
-    if (pg_value(r, 0, 5).ptr && !lsn_parse(pg_value(r, 0, 5), &ret->confirmed_flush_lsn))
+    copy_text(pg_value(r, 0, 4), ret->wal_status, sizeof ret->wal_status);
+    if (pg_value(r, 0, 3).ptr && !lsn_parse(pg_value(r, 0, 3), &ret->confirmed_flush_lsn))
         return err_set(err, ERR_WIRE, "confirmed_flush_lsn of slot %s is not a position", slot);
-    ret->invalidated = span_is(pg_value(r, 0, 7), "t") || strcmp(ret->wal_status, "lost") == 0;
+    ret->invalidated = span_is(pg_value(r, 0, 5), "t") || strcmp(ret->wal_status, "lost") == 0;
     return 0;
 }
 

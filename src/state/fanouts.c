@@ -166,3 +166,15 @@ int state_fanouts_left(struct state *s, const char *pipeline, const char *collec
     statement_end(&st);
     return 0;
 }
+
+int state_fanouts_passed(struct state *s, const char *pipeline, const char *collection,
+                         struct state_fanout_mark *mark, bool *ret_passed, struct err *err) {
+    struct state_fanouts_left left;
+    int rc = state_fanouts_left(s, pipeline, collection, &left, err);
+    if (rc < 0)
+        return rc;
+    if (!mark->taken)
+        *mark = (struct state_fanout_mark){.taken = true, .newest = left.newest};
+    *ret_passed = left.oldest == 0 || left.oldest > mark->newest;
+    return 0;
+}

@@ -245,6 +245,16 @@ struct state_fanouts_left {
 int state_fanouts_left(struct state *s, const char *pipeline, const char *collection,
                        struct state_fanouts_left *ret, struct err *err) must_check;
 
+/* The fan-outs that there were when the mark was first asked; {0} at first. */
+struct state_fanout_mark {
+    bool taken;
+    int64_t newest; /* id */
+};
+/* Whether all of them are through; what came later is not waited for. collection NULL: of all. */
+int state_fanouts_passed(struct state *s, const char *pipeline, const char *collection,
+                         struct state_fanout_mark *mark, bool *ret_passed,
+                         struct err *err) must_check;
+
 /* ---- requests of other commands to a run ---- */
 
 struct state_request {

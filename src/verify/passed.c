@@ -8,19 +8,6 @@
 #define PASS_WAIT_US 20000000
 #define POLL_US 50000
 
-int passed_take(struct session *s, lsn_t *ret, struct err *err) {
-    _cleanup_(pg_result_freep) struct pg_result *r = NULL;
-    int rc = pg_exec(s->pg, "SELECT pg_catalog.pg_current_wal_insert_lsn()", &r, err);
-    if (rc < 0)
-        return rc;
-    if (!lsn_parse(pg_value(r, 0, 0), ret))
-        return err_set(err, ERR_WIRE, "the source's log position is not a position");
-    if (pg_server_version(s->pg) < 140000)
-        return 0;
-    return pg_exec(s->pg, "SELECT pg_catalog.pg_logical_emit_message(true, 'banyan', 'verify')",
-                   NULL, err);
-}
-
 /* Nobody reads the slot: is anything of ours in the log between the checkpoint and P? Rows of the
  * heartbeat's table are not. Where there is more than was looked at, or the server still believes
  * in a reader, nothing is known. (I, U, D, T and the table's oid, which follows the first three:
@@ -52,22 +39,9 @@ static int nothing_waits(struct session *s, const struct state_pipeline *p, lsn_
     return 0;
 }
 
-/* What the log up to the checkpoint left to the background is written too. `*newest` (-1 at first)
- * keeps which that is: what comes later is not waited for. */
-static int fanouts_passed(struct session *s, int64_t *newest, bool *ret_passed, struct err *err) {
-    struct state_fanouts_left left;
-    int rc = state_fanouts_left(s->state, s->stored.pipeline, s->c->name, &left, err);
-    if (rc < 0)
-        return rc;
-    if (*newest < 0)
-        *newest = left.newest;
-    *ret_passed = left.oldest == 0 || left.oldest > *newest;
-    return 0;
-}
-
 int passed_wait(struct session *s, lsn_t position, bool *ret_passed, struct err *err) {
     int64_t give_up = clock_mono_us() + PASS_WAIT_US;
-    int64_t newest_fanout = -1;
+    struct state_fanout_mark fanouts = {0}; /* what the log up to the checkpoint left behind */
     *ret_passed = false;
     for (;;) {
         struct state_pipeline p;
@@ -82,7 +56,8 @@ int passed_wait(struct session *s, lsn_t position, bool *ret_passed, struct err 
         if (!through && !live)
             rc = nothing_waits(s, &p, position, &through, err);
         if (rc == 0 && through)
-            rc = fanouts_passed(s, &newest_fanout, ret_passed, err);
+            rc = state_fanouts_passed(s->state, s->stored.pipeline, s->c->name, &fanouts,
+                                      ret_passed, err);
         if (rc < 0 || *ret_passed || !live)
             return rc;
         if (clock_mono_us() > give_up)

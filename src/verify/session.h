@@ -107,8 +107,6 @@ int settle_for_room(struct session *s, struct err *err) must_check;
 
 /* ---- passed.c: has the target what the source had? ---- */
 
-/* The end of the log now, and a commit behind it so that a run passes it soon. */
-int passed_take(struct session *s, lsn_t *ret, struct err *err) must_check;
 /* Waits until everything up to `position` is written; not for long, and not where nobody writes. */
 int passed_wait(struct session *s, lsn_t position, bool *ret_passed, struct err *err) must_check;
 

@@ -11,6 +11,7 @@
 #include "map/document.h"
 #include "map/identity_back.h"
 #include "model/canon.h"
+#include "source/heartbeat.h"
 #include "source/readback.h"
 #include "verify/session.h"
 
@@ -222,7 +223,7 @@ static int play(struct round *r, struct err *err) {
     lsn_t position = 0;
     int rc = read_rows(r, 0, r->count, on_first_look, err);
     if (rc == 0)
-        rc = passed_take(r->s, &position, err);
+        rc = heartbeat_position(r->s->pg, &position, err);
     if (rc == 0)
         rc = passed_wait(r->s, position, &r->passed, err);
     for (size_t from = 0, to; rc == 0 && from < r->count; from = to) {
