@@ -97,7 +97,7 @@ static bool is_stopped(const struct resolver *r, size_t c) {
     return r->config.events.is_stopped(r->config.events.context, c);
 }
 
-/* The join or key values of the batch's items of one node, each tuple once. */
+/* The join or key values of the batch's items of one node; equal ones in a row are one. */
 static size_t collect(struct resolver *r, const struct resolve_batch *b,
                       const struct plan_node *node, bool joins, lsn_t *ret_lsn) {
     size_t width = joins ? node->join_count : node->key_count;

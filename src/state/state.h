@@ -2,8 +2,8 @@
  * What survives: one SQLite file with positions, phases, chunks, and what waits or stopped.
  *
  * WAL journal, synchronous=FULL: what a function returned 0 for is on disk. A handle is one
- * connection with a lock inside: any thread. Every failure is ERR_STATE and names the file, what is
- * wrong, and what to do. The file and its lock files are readable by their owner only.
+ * connection with a lock inside: any thread. What the file cannot do is ERR_STATE, and names it,
+ * what is wrong, and what to do. The file and its lock files are readable by their owner only.
  */
 #ifndef BANYAN_STATE_STATE_H
 #define BANYAN_STATE_STATE_H
@@ -343,7 +343,7 @@ int state_control_set(struct state *s, const char *pipeline, const struct state_
 /* ---- the last verification of a module ---- */
 
 struct state_verification {
-    char outcome[16]; /* equal, different, failed, stopped */
+    char outcome[16]; /* equal, different, unsettled, failed, stopped */
     char error[ERR_TEXT_MAX];
     int64_t compared, different, unsettled, decoder, not_ready;
     int64_t started_us, finished_us; /* wall clock */
