@@ -250,13 +250,13 @@ static int apply_batches(struct lane *lane, struct change_batch **batches, size_
     return rc;
 }
 
-/* The first batch is waited for, the next ones are taken if they are there. */
-static size_t gather(struct lane *lane, struct change_batch **batches, bool *ret_closed) {
+/* The first batch is waited for, the next ones are taken if they are there. 0: there come no more.
+ */
+static size_t gather(struct lane *lane, struct change_batch **batches) {
     size_t count = 0, changes = 0;
     while (count < GATHER_MAX && changes < (size_t)lane->config.writer.batch_operations) {
         void *item = NULL;
         enum queue_result r = queue_pop(lane->config.queue, &item, count ? 0 : POP_WAIT_US);
-        *ret_closed = r == QUEUE_CLOSED;
         if (r == QUEUE_TIMEOUT && count == 0)
             continue;
         if (r != QUEUE_OK)
@@ -270,10 +270,9 @@ static size_t gather(struct lane *lane, struct change_batch **batches, bool *ret
 static void *lane_main(void *argument) {
     struct lane *lane = argument;
     struct change_batch *batches[GATHER_MAX];
-    bool closed = false;
     int rc = 0;
     for (;;) {
-        size_t count = gather(lane, batches, &closed);
+        size_t count = gather(lane, batches);
         if (count == 0)
             break;
         if (rc == 0) /* after a failure only the queue is emptied */
@@ -339,5 +338,5 @@ struct lane_counters lane_counters(const struct lane *lane) {
                                   .written = atomic_load(&lane->written),
                                   .deleted = atomic_load(&lane->deleted),
                                   .refreshed = atomic_load(&lane->refreshed),
-                                  .retries = writer_stats(lane->writer).retries};
+                                  .retries = writer_retries(lane->writer)};
 }

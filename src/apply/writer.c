@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 
 #define COMMAND_BYTES ((size_t)4 * 1024 * 1024)
-#define COMMAND_MAX ((size_t)47 * 1024 * 1024) /* MongoDB's limit for a message is 48,000,000 */
+#define COMMAND_MAX ((size_t)47 * 1000 * 1000) /* MongoDB's limit for a message is 48,000,000 */
 #define RETRY_MIN_US 50000
 #define RETRY_MAX_US 5000000
 #define QUIESCE_WAIT_US 120000000
@@ -34,7 +34,7 @@ struct writer {
     struct write_error *errors;
     size_t error_cap;
     bool one_by_one; /* some command was refused as a whole: whose fault was it? */
-    atomic_uint_fast64_t commands, operations, retries, ambiguous, bytes;
+    atomic_uint_fast64_t retries;
 };
 
 /* The run reached the target a moment ago: a failure that may pass is waited out. */
@@ -82,12 +82,8 @@ void writer_free(struct writer *w) {
     free(w);
 }
 
-struct writer_stats writer_stats(const struct writer *w) {
-    return (struct writer_stats){.commands = atomic_load(&w->commands),
-                                 .operations = atomic_load(&w->operations),
-                                 .retries = atomic_load(&w->retries),
-                                 .ambiguous = atomic_load(&w->ambiguous),
-                                 .bytes = atomic_load(&w->bytes)};
+uint64_t writer_retries(const struct writer *w) {
+    return atomic_load(&w->retries);
 }
 
 /* ---- outcomes ---- */
@@ -246,7 +242,6 @@ static int take_reply(struct writer *w, const char *collection, enum target_op_k
 }
 
 static int quiesce(struct writer *w, const char *collection, struct err *err) {
-    atomic_fetch_add(&w->ambiguous, 1);
     for (;;) {
         struct err failure = {0};
         int rc = mongo_quiesce(w->mongo, w->config.database, collection, w->config.app,
@@ -302,9 +297,6 @@ static int send_slice(struct writer *w, const char *collection, enum target_op_k
     if (!write_command_build(&w->command, collection, kind, ops, w->todo, count) ||
         !bson_init_static(&command, (const uint8_t *)w->command.data, w->command.len))
         return err_set(err, ERR_INTERNAL, "write command over %zu documents is not BSON", count);
-    atomic_fetch_add(&w->commands, 1);
-    atomic_fetch_add(&w->operations, count);
-    atomic_fetch_add(&w->bytes, w->command.len);
     int rc = 0;
     switch (mongo_command(w->mongo, w->config.database, &command, &reply, &failure)) {
     case MONGO_OK:

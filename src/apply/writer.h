@@ -43,16 +43,10 @@ struct target_op {
 
 struct writer;
 
-struct writer_stats {
-    uint64_t commands, operations, retries, ambiguous;
-    uint64_t bytes;
-};
-
 struct writer_config {
     const char *uri;
     const char *database;
-    const char *app;        /* own application name, unique among the pipeline's connections */
-    const char *app_prefix; /* of all of them */
+    const char *app; /* own application name, unique among the pipeline's connections */
     int64_t batch_operations;
     bool snapshot; /* a duplicate `_id` on INSERT is TARGET_ALREADY, not a PUT */
     uint64_t seed; /* for jitter */
@@ -69,7 +63,7 @@ void writer_free(struct writer *w);
 int writer_write(struct writer *w, const char *collection, struct target_op *ops, size_t count,
                  struct err *err) must_check;
 
-/* Counters since writer_new. Any thread (atomic). */
-struct writer_stats writer_stats(const struct writer *w);
+/* Commands, or parts of them, that were sent again. Any thread. */
+uint64_t writer_retries(const struct writer *w);
 
 #endif

@@ -47,7 +47,6 @@ struct plan_node {
     const struct pg_table *table;
     struct span name; /* field in the parent's document */
     const char *path; /* dotted, from the root: "items.product"; "" for the root */
-    size_t number;    /* index in collection->nodes */
     bool one;
     bool omit_nulls;
 

@@ -321,7 +321,6 @@ static struct plan_node *new_node(struct builder *b, const struct conf_mapping *
     node->columns = builder_alloc(b, table->column_count, sizeof *node->columns);
     node->fields =
         builder_alloc(b, table->column_count + m->add_count + m->embed_count, sizeof *node->fields);
-    node->number = b->node_count;
     b->nodes[b->node_count++] = node;
     return node;
 }

@@ -39,14 +39,10 @@ void applied_free(struct applied *a);                           /* NULL is fine;
 
 /* ---- any thread ---- */
 
-/* Until everything up to `lsn` is applied; false: the deadline (monotonic) passed before. */
-bool applied_wait_lsn(struct applied *a, lsn_t lsn, int64_t deadline_us);
-/* Until everything that was committed before since_us is applied. */
-bool applied_wait_time(struct applied *a, int64_t since_us, int64_t deadline_us);
-/* For those who look instead: as if somebody waited until then (monotonic). */
+/* Somebody waits until then (monotonic), and looks again and again. */
 void applied_want(struct applied *a, int64_t until_us);
-/* As far as is known; 0: not yet. Known more exactly while somebody waits. */
-lsn_t applied_lsn(struct applied *a);
+/* Everything that was committed before this time is applied, as far as is known; 0: nothing yet.
+ * Known while somebody waits. */
 int64_t applied_through_us(struct applied *a);
 
 /* ---- @thread receiver ---- */

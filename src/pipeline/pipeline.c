@@ -1,6 +1,5 @@
 #include "pipeline/pipeline.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/stop.h"
@@ -72,7 +71,6 @@ static int start_lane(struct run *run, size_t i, struct err *err) {
                                  .writer = {.uri = run->conf->target.uri,
                                             .database = run->conf->target.database,
                                             .app = run->lane_apps[i],
-                                            .app_prefix = run->app_prefix,
                                             .batch_operations = run->conf->target.batch_operations,
                                             .seed = i + 1},
                                  .rate = run->rate,

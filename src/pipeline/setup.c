@@ -2,7 +2,6 @@
  * point leaves repeatable. Nothing is created before the whole plan is known to fit. */
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/stop.h"
 #include "pipeline/frozen.h"
 #include "pipeline/holders.h"
 #include "pipeline/indexes.h"
@@ -13,9 +12,6 @@
 #include "source/plan_source.h"
 #include "source/query.h"
 #include "source/rights.h"
-
-#include <inttypes.h>
-#include <stdio.h>
 
 #define OLDEST_SERVER 120000
 #define QUIESCE_WAIT_US 60000000

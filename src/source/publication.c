@@ -1,8 +1,6 @@
 /* Publications: exactly our tables, every operation, no filters. */
 #include "source/repl.h"
 
-#include <stdlib.h>
-
 #define SQL_MAX ((size_t)16 * 1024 * 1024)
 
 static int run(struct pg *pg, struct buf *sql, struct err *err) {

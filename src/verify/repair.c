@@ -1,5 +1,4 @@
 /* Repair: what is really different is asked of a run, and looked at again. */
-#include "base/mem.h"
 #include "base/stop.h"
 #include "pipeline/keyblob.h"
 #include "pipeline/pipeline.h"

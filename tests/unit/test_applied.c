@@ -1,8 +1,6 @@
 /* How far the target is: samples, positions, and who waits for them. */
-#include "base/clock.h"
 #include "pipeline/applied.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +18,6 @@ static void samples_are_passed_in_order(void **state) {
     assert_int_equal(applied_advance(a, 9), 0);
     assert_int_equal(applied_advance(a, 10), 1000);
     assert_int_equal(applied_advance(a, 5), 1000); /* never back */
-    assert_int_equal(applied_lsn(a), 10);
     assert_int_equal(applied_advance(a, 20), 3000);
     assert_int_equal(applied_advance(a, 1000), 3000);
     applied_sample(a, 4000, 20); /* is behind already */
@@ -47,45 +44,19 @@ static bool never(void *context, int64_t now_us) {
     return now_us < 0;
 }
 
-static void waiting_ends_with_the_deadline(void **state) {
+static void whoever_else_waits_is_asked(void **state) {
     (void)state;
     int asked = 0;
     struct applied_hooks hooks = {.context = &asked, .is_wanted = never};
     struct applied *a = applied_new(&hooks);
-    int64_t now = clock_mono_us();
-    assert_false(applied_is_wanted(a, now));
-    assert_false(applied_wait_lsn(a, 1, now + 30000));
-    assert_true(clock_mono_us() >= now + 30000);
-    assert_true(applied_is_wanted(a, now + 29999)); /* whoever waits, wants */
-    assert_false(applied_is_wanted(a, now + 30000));
-    assert_int_equal(asked, 2);
+    assert_false(applied_is_wanted(a, 1000));
+    assert_int_equal(asked, 1);
+    assert_true(applied_is_wanted(a, -1));
     applied_free(a);
 }
 
-static void *advance_soon(void *argument) {
-    struct applied *a = argument;
-    while (!applied_is_wanted(a, clock_mono_us()))
-        continue;
-    applied_sample(a, 500, 100);
-    (void)applied_advance(a, 99);
-    (void)applied_advance(a, 100);
-    return NULL;
-}
-
-static void waiting_ends_when_it_has_passed(void **state) {
-    (void)state;
-    struct applied *a = applied_new(NULL);
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, advance_soon, a), 0);
-    assert_true(applied_wait_time(a, 500, clock_mono_us() + 20000000));
-    assert_int_equal(applied_lsn(a), 100);
-    assert_true(applied_wait_lsn(a, 100, clock_mono_us()));
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    applied_free(a);
-}
-
-/* Looking does not wait, and a shorter wish does not take a longer one back. */
-static void looking_wants_it_too(void **state) {
+/* A shorter wish does not take a longer one back. */
+static void a_wish_holds_until_its_time(void **state) {
     (void)state;
     struct applied *a = applied_new(NULL);
     applied_want(a, 5000);
@@ -100,9 +71,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_are_passed_in_order),
         cmocka_unit_test(a_full_ring),
-        cmocka_unit_test(waiting_ends_with_the_deadline),
-        cmocka_unit_test(waiting_ends_when_it_has_passed),
-        cmocka_unit_test(looking_wants_it_too),
+        cmocka_unit_test(whoever_else_waits_is_asked),
+        cmocka_unit_test(a_wish_holds_until_its_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
