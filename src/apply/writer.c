@@ -7,7 +7,6 @@
 #include "base/spanmap.h"
 #include "base/stop.h"
 #include "db/mongo.h"
-#include "model/bsonw.h"
 
 #include <stdatomic.h>
 
@@ -139,33 +138,17 @@ static int mark_found(void *context, const bson_t *document, struct err *err) {
     return 0;
 }
 
-static int find_existing(struct writer *w, const char *collection, struct target_op *ops,
+static int find_existing(struct writer *w, const char *collection, const struct target_op *ops,
                          size_t count, struct spanmap *found, struct err *err) {
-    struct bsonw b;
-    bson_t filter, projection = BSON_INITIALIZER;
-    buf_clear(&w->command);
-    bsonw_begin(&b, &w->command);
-    bsonw_doc_open(&b, SPAN_LIT("_id"));
-    bsonw_array_open(&b, SPAN_LIT("$in"));
+    struct span *ids = mem_zalloc(count, sizeof *ids);
     for (size_t i = 0; i < count; i++) {
-        struct bsonw_index room;
-        struct span id = ops[w->todo[i]].id;
-        bson_iter_t it;
         bool fresh;
-        if (bson_iter_init_from_data(&it, (const uint8_t *)id.ptr, id.len) && bson_iter_next(&it))
-            bsonw_iter(&b, bsonw_index_key(&room, (uint32_t)i), &it);
-        *spanmap_put(found, id, &fresh) = 0;
+        ids[i] = ops[w->todo[i]].id;
+        *spanmap_put(found, ids[i], &fresh) = 0;
     }
-    bsonw_close(&b);
-    bsonw_close(&b);
-    bsonw_end(&b);
-    if (!bsonw_ok(&b) ||
-        !bson_init_static(&filter, (const uint8_t *)w->command.data, w->command.len))
-        return err_set(err, ERR_INTERNAL, "filter over %zu documents is not BSON", count);
-    BSON_APPEND_INT32(&projection, "_id", 1);
-    int rc = mongo_find(w->mongo, w->config.database, collection, &filter, &projection, NULL, 0,
-                        mark_found, found, err);
-    bson_destroy(&projection);
+    int rc = mongo_find_ids(w->mongo, w->config.database, collection, ids, count, true, mark_found,
+                            found, err);
+    free(ids);
     return rc;
 }
 

@@ -86,6 +86,13 @@ int mongo_find(struct mongo *m, const char *database, const char *collection, co
                const bson_t *projection, const bson_t *sort, int64_t limit, mongo_document_fn fn,
                void *context, struct err *err) must_check;
 
+/* Those with these identities ({_id: ...} each), in any order. keys_only: nothing of them but
+ * `_id`.
+ */
+int mongo_find_ids(struct mongo *m, const char *database, const char *collection,
+                   const struct span *identities, size_t count, bool keys_only,
+                   mongo_document_fn fn, void *context, struct err *err) must_check;
+
 /* About `count` documents chosen at random ($sample), given as by mongo_find. */
 int mongo_sample(struct mongo *m, const char *database, const char *collection, int64_t count,
                  const bson_t *projection, mongo_document_fn fn, void *context,
