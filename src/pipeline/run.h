@@ -91,6 +91,7 @@ int control_written(void *context, size_t collection, struct span identity,
                     struct err *err) must_check;
 int control_emptied(void *context, size_t collection, struct err *err) must_check;
 void control_wake(void *context);
+void control_clear_wake(const struct run *run); /* @thread main */
 void control_failed(void *context, const struct err *failure);
 /* Whether every lane has finished its ticket. */
 bool control_lanes_passed(void *context, const uint64_t *tickets);
