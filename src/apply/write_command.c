@@ -53,7 +53,7 @@ bool write_command_build(struct buf *out, const char *collection, enum target_op
     bsonw_begin(&w, out);
     bsonw_utf8(&w, span_of(verb(kind)), span_of(collection));
     bsonw_bool(&w, SPAN_LIT("ordered"), false);
-    bsonw_int32(&w, SPAN_LIT("maxTimeMS"), WRITE_MAX_TIME_MS);
+    bsonw_int32(&w, SPAN_LIT("maxTimeMS"), MONGO_WRITE_MAX_MS);
     bsonw_array_open(&w, span_of(list_name(kind)));
     for (size_t i = 0; i < count; i++) {
         struct bsonw_index room;

@@ -8,9 +8,6 @@
 #include "base/buf.h"
 #include "db/mongo.h"
 
-/* The server stops a write after this long, so that a blind wait for an old one has an end. */
-#define WRITE_MAX_TIME_MS 60000
-
 /* Builds {insert|update|delete: collection, ordered: false, ...} over ops[which[i]]. All are of
  * `kind`. False when it does not fit into the buffer. */
 bool write_command_build(struct buf *out, const char *collection, enum target_op_kind kind,

@@ -228,7 +228,7 @@ static int quiesce(struct writer *w, const char *collection, struct err *err) {
     for (;;) {
         struct err failure = {0};
         int rc = mongo_quiesce(w->mongo, w->config.database, collection, w->config.app,
-                               QUIESCE_WAIT_US, (int64_t)WRITE_MAX_TIME_MS * 1000, &failure);
+                               QUIESCE_WAIT_US, &failure);
         if (rc == 0)
             return 0;
         if (!failure.retriable) {

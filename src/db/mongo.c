@@ -1,6 +1,7 @@
 #include "db/mongo_session.h"
 
 #include "base/mem.h"
+#include "base/stop.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -188,16 +189,6 @@ int mongo_fail(const struct mongo_failure *failure, const char *what, struct err
 
 /* ---- helpers ---- */
 
-/* Runs a command whose only news is whether it failed; `fine` is an error code that is none. */
-static int run_simple(struct mongo *m, const char *database, const bson_t *command, int fine,
-                      const char *what, struct err *err) {
-    struct mongo_failure failure;
-    enum mongo_verdict v = mongo_simple_command(m, database, command, &failure);
-    if (v == MONGO_OK || (fine && failure.code == fine))
-        return 0;
-    return mongo_fail(&failure, what, err);
-}
-
 int mongo_server_info(struct mongo *m, struct mongo_server *ret, struct err *err) {
     struct mongo_server info = {.max_document = 16 * 1024 * 1024};
     bson_error_t e = {0};
@@ -227,13 +218,17 @@ int mongo_server_info(struct mongo *m, struct mongo_server *ret, struct err *err
 
 #define CODE_NAMESPACE_EXISTS 48
 #define CODE_NAMESPACE_NOT_FOUND 26
+#define CODE_MAX_TIME_EXPIRED 50
 
 int mongo_create_collection(struct mongo *m, const char *database, const char *collection,
                             struct err *err) {
     bson_t *command = BCON_NEW("create", BCON_UTF8(collection));
-    int rc = run_simple(m, database, command, CODE_NAMESPACE_EXISTS, "create collection", err);
+    struct mongo_failure failure;
+    enum mongo_verdict v = mongo_simple_command(m, database, command, &failure);
     bson_destroy(command);
-    return rc;
+    if (v == MONGO_OK || failure.code == CODE_NAMESPACE_EXISTS)
+        return 0;
+    return mongo_fail(&failure, "create collection", err);
 }
 
 static int found_one(void *context, const bson_t *document, struct err *err) {
@@ -252,13 +247,21 @@ int mongo_is_empty(struct mongo *m, const char *database, const char *collection
 
 int mongo_delete_all(struct mongo *m, const char *database, const char *collection,
                      struct err *err) {
-    bson_t *command = BCON_NEW("delete", BCON_UTF8(collection), "deletes", "[", "{", "q", "{", "}",
-                               "limit", BCON_INT32(0), "}", "]", "writeConcern", "{", "w",
-                               BCON_UTF8("majority"), "j", BCON_BOOL(true), "}");
-    int rc =
-        run_simple(m, database, command, CODE_NAMESPACE_NOT_FOUND, "delete all documents", err);
+    bson_t *command =
+        BCON_NEW("delete", BCON_UTF8(collection), "deletes", "[", "{", "q", "{", "}", "limit",
+                 BCON_INT32(0), "}", "]", "writeConcern", "{", "w", BCON_UTF8("majority"), "j",
+                 BCON_BOOL(true), "}", "maxTimeMS", BCON_INT32(MONGO_WRITE_MAX_MS));
+    struct mongo_failure failure;
+    enum mongo_verdict v;
+    do /* what it deleted in its time stays deleted */
+        v = mongo_simple_command(m, database, command, &failure);
+    while (v != MONGO_OK && failure.code == CODE_MAX_TIME_EXPIRED && !stop_requested());
     bson_destroy(command);
-    return rc;
+    if (v == MONGO_OK || failure.code == CODE_NAMESPACE_NOT_FOUND)
+        return 0;
+    if (failure.code == CODE_MAX_TIME_EXPIRED)
+        return err_set(err, ERR_STOPPED, "stopped while all documents were deleted");
+    return mongo_fail(&failure, "delete all documents", err);
 }
 
 /* Ends the cursor. */

@@ -45,6 +45,10 @@ struct mongo_failure {
     struct err err; /* MONGO_REFUSED: ERR_TARGET; else ERR_UNREACHABLE, retriable */
 };
 
+/* The server stops a write of ours after this long, so that a blind wait for an old one has an end.
+ */
+#define MONGO_WRITE_MAX_MS 60000
+
 /* Runs a command on `database`. `reply` is initialised in all cases; the caller destroys it.
  * MONGO_OK does not mean that writeErrors is empty, or that there is no writeConcernError. */
 enum mongo_verdict mongo_command(struct mongo *m, const char *database, const bson_t *command,
@@ -75,6 +79,7 @@ int mongo_create_collection(struct mongo *m, const char *database, const char *c
                             struct err *err) must_check; /* there already: fine */
 int mongo_is_empty(struct mongo *m, const char *database, const char *collection, bool *ret_empty,
                    struct err *err) must_check;
+/* Each part of it within MONGO_WRITE_MAX_MS; ERR_STOPPED: asked to stop before the last one. */
 int mongo_delete_all(struct mongo *m, const char *database, const char *collection,
                      struct err *err) must_check;
 
@@ -100,9 +105,8 @@ int mongo_sample(struct mongo *m, const char *database, const char *collection, 
 
 /* Waits until no operation whose application name begins with `app_prefix` runs on the namespace;
  * kills what it finds. Bounded by `wait_us`, else ERR_TARGET. Without the right to look it
- * waits `blind_us` (writes carry that maxTimeMS). */
+ * waits as long as a write may take. */
 int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
-                  const char *app_prefix, int64_t wait_us, int64_t blind_us,
-                  struct err *err) must_check;
+                  const char *app_prefix, int64_t wait_us, struct err *err) must_check;
 
 #endif

@@ -81,7 +81,7 @@ static bool is_blind(int code) {
 }
 
 int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
-                  const char *app_prefix, int64_t wait_us, int64_t blind_us, struct err *err) {
+                  const char *app_prefix, int64_t wait_us, struct err *err) {
     _cleanup_(buf_release) struct buf ns = {.max = 1024};
     buf_printf(&ns, "%s.%s", database, collection);
     struct look l = {.m = m, .app_prefix = app_prefix, .ns = buf_text(&ns)};
@@ -92,7 +92,7 @@ int mongo_quiesce(struct mongo *m, const char *database, const char *collection,
         if (rc < 0 && !is_blind(code))
             return rc;
         if (rc < 0)
-            return stop_forced_wait(blind_us)
+            return stop_forced_wait(MONGO_WRITE_MAX_MS * INT64_C(1000))
                        ? err_set(err, ERR_STOPPED, "stopped while waiting for old writes to end")
                        : 0;
         if (l.running == 0)

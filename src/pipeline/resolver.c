@@ -205,7 +205,7 @@ static int delete_all(struct resolver *r, const struct resolve_item *item, struc
     const char *database = r->config.target_database;
     const char *collection = item->node->collection->name;
     int rc = r->again ? mongo_quiesce(r->mongo, database, collection, r->config.target_app,
-                                      QUIESCE_WAIT_US, QUIESCE_WAIT_US, err)
+                                      QUIESCE_WAIT_US, err)
                       : 0;
     if (rc == 0)
         rc = mongo_delete_all(r->mongo, database, collection, err);

@@ -344,7 +344,7 @@ static int drop_unique_indexes(struct run *run, const struct plan_collection *c,
 static int wipe_collection(struct run *run, const struct plan_collection *c, struct err *err) {
     /* A build that was left to the target would bring them back. */
     int rc = mongo_quiesce(run->mongo, run->conf->target.database, c->name, run->index_app,
-                           QUIESCE_WAIT_US, QUIESCE_WAIT_US, err);
+                           QUIESCE_WAIT_US, err);
     if (rc == 0)
         rc = drop_unique_indexes(run, c, err);
     return rc < 0 ? rc : mongo_delete_all(run->mongo, run->conf->target.database, c->name, err);
@@ -475,7 +475,7 @@ int setup_target(struct run *run, struct err *err) {
     /* Writes of an earlier process may still be running there. */
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
         rc = mongo_quiesce(run->mongo, run->conf->target.database, run->plan->collections[i]->name,
-                           run->app_prefix, QUIESCE_WAIT_US, QUIESCE_WAIT_US, err);
+                           run->app_prefix, QUIESCE_WAIT_US, err);
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
         rc = setup_collection(run, i, err);
     return rc;

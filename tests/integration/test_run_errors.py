@@ -286,6 +286,14 @@ def test_a_delete_that_is_not_acknowledged_did_not_happen(migrate, failing_mongo
     shop.catch_up()
 
 
+def test_a_delete_that_takes_long_goes_on(migrate, failing_mongo):
+    """Like every write it has a time limit, behind which nothing of an earlier process can still run."""
+    shop = migrate(FLAT, TABLE + "INSERT INTO t VALUES (1, 'a')", target={"uri": failing_mongo.uri()})
+    shop.catch_up()
+    failing_mongo.fail(["delete"], times=2, errorCode=50)
+    shop.run("--catch-up", "--recopy", "t").expect(0)
+
+
 @pytest.mark.parametrize("command, statement", [
     ("find", "UPDATE kids SET t_id = 2"), ("delete", "TRUNCATE t")])
 @pytest.mark.parametrize("code", [13, 18])
