@@ -7,7 +7,7 @@
 #define REQUESTS_AT_ONCE 500
 
 /* A person gives a parked document up: what the target holds stays as it is. Of a collection that
- * is stopped, or not mapped any more, only the state knows it. */
+ * is stopped only the state knows it. */
 static int drop(struct run *run, size_t collection, int64_t id, struct err *err) {
     struct state_parked parked;
     bool found = false;

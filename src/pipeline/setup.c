@@ -212,16 +212,29 @@ static int continue_slot(struct run *run, struct repl *repl, const struct repl_i
                : lineage_check(run, repl, identity, err);
 }
 
-/* A new slot has nothing of what came before it, so no copy may go on with it: before the old slot
- * goes, all are marked to be made anew; also those of collections that are not in the plan now. */
-static int forget_copies(struct run *run, struct err *err) {
+static bool is_any(const struct run *run, const char *name) {
+    (void)run;
+    (void)name;
+    return true;
+}
+
+static bool has_left(const struct run *run, const char *name) {
+    return plan_collection_index(run->plan, name) == run->plan->collection_count;
+}
+
+/* These copies are to be made anew if they are ever wanted again. */
+static int forget_copies(struct run *run, bool (*which)(const struct run *run, const char *name),
+                         const char *event, struct err *err) {
     struct state_collection *list = NULL;
     size_t count = 0;
     int rc = state_collection_list(run->state, run->name, &list, &count, err);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        if (list[i].phase != STATE_NEW)
-            rc = state_collection_reset(run->state, run->name, list[i].module, list[i].name,
-                                        list[i].fingerprint, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (list[i].phase == STATE_NEW || !which(run, list[i].name))
+            continue;
+        rc = state_collection_reset(run->state, run->name, list[i].module, list[i].name,
+                                    list[i].fingerprint, err);
+        log_event(LOG_WARN, event, LOG_STR("collection", list[i].name));
+    }
     free(list);
     return rc;
 }
@@ -242,7 +255,9 @@ static int prepare_slot(struct run *run, struct repl *repl, const struct repl_id
                        "state file that belongs to it, or SELECT pg_drop_replication_slot('%s') if "
                        "nobody needs it",
                        run->slot, run->conf->state, run->slot);
-    rc = forget_copies(run, err);
+    /* A new slot has nothing of what came before it, so no copy may go on with it: before the old
+     * one goes, all are forgotten; also those of collections that are not in the plan now. */
+    rc = forget_copies(run, is_any, "copy_ends_with_its_slot", err);
     if (rc == 0 && slot.exists)
         rc = repl_drop_slot(run->pg, run->slot, err);
     if (rc == 0)
@@ -478,5 +493,6 @@ int setup_target(struct run *run, struct err *err) {
                            run->app_prefix, QUIESCE_WAIT_US, err);
     for (size_t i = 0; rc == 0 && i < run->plan->collection_count; i++)
         rc = setup_collection(run, i, err);
-    return rc;
+    /* From now on the log is read without them. */
+    return rc < 0 ? rc : forget_copies(run, has_left, "copy_left_the_mapping", err);
 }

@@ -182,7 +182,7 @@ def kill_and_check(stage, people, rng, number):
 def finish(stage):
     stage.refuse(False)
     with stage.mongo.client() as client:
-        stage.program.run("parked", "retry", "all").expect(0)
+        stage.program.run("parked", "retry", "all", "--why", "the cause is mended").expect(0)
         wait_until(lambda: not stage.listed(), SECONDS, "nothing is parked any more")
         bad = {r[0] for r in stage.database.execute("SELECT id FROM t WHERE note = 'bad'")}
         wait_until(lambda: {d["_id"] for d in client.live.t.find({"note": "bad"})} == bad, SECONDS, "all are written")

@@ -170,23 +170,29 @@ def test_a_new_copy_begins_without_those_of_the_old_one(migrate, pg):
     assert _parked(shop) == [] and shop.documents("t") == [{"_id": 1}]
 
 
-@pytest.mark.parametrize("why", ["stopped", "not mapped"])
-def test_one_is_given_up_whatever_became_of_its_collection(migrate, pg, why):
+def test_one_is_given_up_though_its_collection_stopped(migrate, pg):
     shop = migrate(PLAIN, TABLE)
     shop.snapshot()
     pg.execute(f"INSERT INTO t VALUES (1, {HUGE}, '')")
     shop.run("--catch-up").expect(1)
     parked, = _parked(shop)
-    if why == "not mapped":
-        del shop.config["modules"]["shop"]["collections"]["t"]
-        shop.program.configure(shop.config)
     running = shop.start()
-    if why == "stopped":
-        pg.execute("ALTER TABLE t ADD extra int; INSERT INTO t VALUES (3, 'c', '', 1)")
-        running.wait_for("collection_stopped")
-    shop.program.run("parked", "drop", str(parked["id"])).expect(0)
+    pg.execute("ALTER TABLE t ADD extra int; INSERT INTO t VALUES (3, 'c', '', 1)")
+    running.wait_for("collection_stopped")
+    shop.program.run("parked", "drop", str(parked["id"]), "--why", "not needed").expect(0)
     wait_until(lambda: parked["id"] not in [p.get("id") for p in _parked(shop)], 10, "it leaves the list")
     running.stop()
+
+
+def test_a_collection_that_leaves_the_mapping_takes_its_parked_ones_along(migrate, pg):
+    shop = migrate(PLAIN, TABLE)
+    shop.snapshot()
+    pg.execute(f"INSERT INTO t VALUES (1, {HUGE}, '')")
+    shop.run("--catch-up").expect(1)
+    del shop.config["modules"]["shop"]["collections"]["t"]
+    shop.program.configure(shop.config)
+    shop.run("--catch-up").expect(0)
+    assert _parked(shop) == []
 
 
 def test_kill_9_loses_none(migrate, pg):

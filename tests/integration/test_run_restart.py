@@ -161,6 +161,22 @@ def test_a_new_collection_is_copied_and_the_others_are_not(migrate, pg):
     assert shop.document("t", 1)["v"] == "kept"
 
 
+def test_a_collection_that_was_out_of_the_mapping_is_copied_again(migrate, pg):
+    """Its table was published all the time, for another collection: the log went on without it."""
+    both = FLAT | {"twin": {"table": "t"}}
+    shop = migrate(both, TABLE)
+    shop.catch_up()
+    del shop.config["modules"]["shop"]["collections"]["twin"]
+    shop.program.configure(shop.config)
+    pg.execute("INSERT INTO t VALUES (2, 'missed')")
+    assert "copy_left_the_mapping" in shop.catch_up().err
+    pg.execute("UPDATE t SET v = 'changed' WHERE id = 1")
+    shop.config["modules"]["shop"]["collections"] = both
+    shop.program.configure(shop.config)
+    shop.catch_up()
+    assert shop.documents("twin") == shop.documents("t") == [{"_id": 1, "v": "changed"}, {"_id": 2, "v": "missed"}]
+
+
 def test_a_prepared_transaction_is_waited_for(banyan, private_pg, mongo, mongo_server):
     """Its rows are in no chunk that is read before it ends, and the log has none of a table that was not published."""
     pg = Database(private_pg(options={"max_prepared_transactions": 5}), "postgres")
