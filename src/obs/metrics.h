@@ -66,7 +66,8 @@ enum obs_type { OBS_COUNTER, OBS_GAUGE, OBS_HISTOGRAM, OBS_INFO };
     X(LAG_BYTES, "banyan_lag_bytes", OBS_GAUGE, "bytes", OBS_L("module"),                          \
       "Bytes of the source's log that the target has not acknowledged yet.")                       \
     X(LAG_SECONDS, "banyan_lag_seconds", OBS_GAUGE, "seconds", OBS_L("module"),                    \
-      "Age of the newest commit received that is not acknowledged; 0 when idle.")                  \
+      "Age of the newest commit received that is not acknowledged; 0 when idle; while the "        \
+      "pipeline does not run, of what was applied last.")                                          \
     X(LAG_CHANGES, "banyan_lag_changes", OBS_GAUGE, "", OBS_L("module"),                           \
       "Changes received that the target has not acknowledged yet.")                                \
     X(BATCH_OPERATIONS, "banyan_batch_operations", OBS_HISTOGRAM, "", OBS_L("module"),             \

@@ -400,7 +400,7 @@ def test_counts_and_divergences_survive_a_killed_daemon(shop):
 
 def test_frames_that_are_none_of_ours_end_only_their_connection(shop):
     with shop() as s:
-        for garbage in (b"\xff" * 64, b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\2\1\7", b"\0\0\0\2\2\1"):
+        for garbage in (b"\xff" * 64, b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\2\2\7", b"\0\0\0\2\1\1"):
             other = frames.Worker(s.gate.folder)
             other.send(garbage)
             other.socket.settimeout(10)
