@@ -125,7 +125,8 @@ class Dual:
         self.say()
         self.say(f"The 99th percentile of the primary's latency, in µs, at {RATE:,} requests a second, alone and while every read is also "
                  f"asked of the other side, which answers after it has slept 1 ms as the primary does (fast), never answers (stalled), or "
-                 "refuses connections (dead). Operations: a `pg_sleep` of PostgreSQL's that waits once for one, and a MongoDB that discards. Routes: two services "
+                 "refuses connections (dead). Operations: a `pg_sleep` of PostgreSQL's that waits once for one, and a MongoDB that "
+                 "discards. Routes: two services "
                  f"behind the gateway. Medians of {ROUNDS} alternating runs; what is added is the median of the differences within one.")
         self.say()
         documents, sql, mongodb = Documents(), Service(), Service()
