@@ -78,8 +78,8 @@ static void release_rows(struct rows *rows) {
     free(rows);
 }
 
-/* `ret_name`: as the route is kept in the state. Edges cut a prefix that is too long. False: it is
- * no route of ours. */
+/* `ret_name`: as the route is kept in the state, and as edges call it. False: it is no route of
+ * ours. */
 static bool name_of(const struct service *s, const struct batch_row *row,
                     char ret_name[STATE_NAME_MAX]) {
     char module[STATE_NAME_MAX];
@@ -88,12 +88,8 @@ static bool name_of(const struct service *s, const struct batch_row *row,
     (void)snprintf(module, sizeof module, "%.*s", SPAN_ARG(row->module));
     const struct conf_module *m = conf_module(s->conf, module);
     for (size_t i = 0; m && i < m->route_count; i++) {
-        struct span prefix = span_of(m->routes[i].prefix.text);
-        tally_name(prefix.ptr, ret_name);
-        if (span_is(row->route, ret_name) ||
-            span_eq(row->route,
-                    span_make(prefix.ptr,
-                              prefix.len < STATE_NAME_MAX ? prefix.len : STATE_NAME_MAX - 1)))
+        tally_name(m->routes[i].prefix.text, ret_name);
+        if (span_is(row->route, ret_name))
             return true;
     }
     return false;

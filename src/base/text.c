@@ -33,6 +33,19 @@ size_t text_double(double v, char out[TEXT_DOUBLE_MAX]) {
     return (size_t)n;
 }
 
+bool text_digits(struct span text, size_t most, uint64_t *ret) {
+    uint64_t v = 0;
+    if (text.len == 0 || text.len > most)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    *ret = v;
+    return true;
+}
+
 bool text_uuid(struct span text, unsigned char out[16]) {
     size_t at = 0;
     if (text.len != 36)

@@ -42,9 +42,7 @@ static size_t get_count(const struct flags_flag *f, const struct listed *l) {
 
 static int compare_spans(const void *a, const void *b) {
     const struct span *x = a, *y = b;
-    size_t n = x->len < y->len ? x->len : y->len;
-    int c = n ? memcmp(x->ptr, y->ptr, n) : 0;
-    return c ? c : (x->len > y->len) - (x->len < y->len);
+    return span_compare(*x, *y);
 }
 
 /* As sets: the order of a list means nothing. */

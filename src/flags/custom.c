@@ -1,5 +1,6 @@
 #include "flags/custom.h"
 
+#include "base/text.h"
 #include "flags/compile.h"
 #include "flags/logic.h"
 
@@ -32,15 +33,10 @@ static bool read_address(struct span text, struct address *ret_address) {
 
 /* Digits behind the slash, 0 to `most`. */
 static bool read_prefix_len(struct span text, unsigned most, unsigned *ret_len) {
-    unsigned v = 0;
-    if (text.len == 0 || text.len > 3)
+    uint64_t v;
+    if (!text_digits(text, 3, &v))
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
-            return false;
-        v = v * 10 + (unsigned)(text.ptr[i] - '0');
-    }
-    *ret_len = v;
+    *ret_len = (unsigned)v;
     return v <= most;
 }
 

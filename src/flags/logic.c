@@ -102,11 +102,7 @@ struct logic_digits logic_digits_of(double v) {
         snprintf(d.text, sizeof d.text, "%.0f", v == 0 ? 0 : v);
         return d;
     }
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(d.text, sizeof d.text, "%.*g", precision, v);
-        if (strtod(d.text, NULL) == v)
-            break;
-    }
+    (void)text_double(v, d.text);
     return d;
 }
 

@@ -5,6 +5,7 @@
 #ifndef BANYAN_FLAGS_LOGIC_H
 #define BANYAN_FLAGS_LOGIC_H
 
+#include "base/text.h"
 #include "flags/blob.h"
 
 /* id, name in JSON, fewest and most arguments (0: no limit) */
@@ -138,7 +139,7 @@ bool logic_equal(struct logic_run *run, const struct logic_value *a, const struc
 
 /* The shortest digits that read back as `v`: 12, 0.1, 1e+21. */
 struct logic_digits {
-    char text[32];
+    char text[TEXT_DOUBLE_MAX];
 };
 struct logic_digits logic_digits_of(double v);
 

@@ -193,22 +193,9 @@ static struct logic_value member_of_object(struct reader *r, struct span name) {
     return found;
 }
 
-static bool list_index(struct span name, size_t *ret_index) {
-    size_t v = 0;
-    if (name.len == 0 || name.len > 9)
-        return false;
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.ptr[i] < '0' || name.ptr[i] > '9')
-            return false;
-        v = v * 10 + (size_t)(name.ptr[i] - '0');
-    }
-    *ret_index = v;
-    return true;
-}
-
 static struct logic_value member_of_items(const struct logic_value *list, struct span name) {
-    size_t i;
-    return list_index(name, &i) && i < list->count ? list->items[i] : null_value;
+    uint64_t i;
+    return text_digits(name, 9, &i) && i < list->count ? list->items[i] : null_value;
 }
 
 struct logic_value logic_json_member(struct logic_run *run, const struct logic_value *v,

@@ -177,16 +177,7 @@ static int read_field(struct http_head *h, struct span bytes, uint32_t at, uint3
 }
 
 bool http_length_read(struct span s, uint64_t *ret) {
-    uint64_t n = 0;
-    if (s.len == 0 || s.len > 18)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] < '0' || s.ptr[i] > '9')
-            return false;
-        n = n * 10 + (uint64_t)(s.ptr[i] - '0');
-    }
-    *ret = n;
-    return true;
+    return text_digits(s, 18, ret);
 }
 
 static int read_length(struct http_head *h, struct span v, const char **ret_why) {

@@ -1,5 +1,6 @@
 #include "map/identity_back.h"
 
+#include "base/text.h"
 #include "db/pg_type_back.h"
 #include "map/document.h"
 #include "model/canon.h"
@@ -105,13 +106,8 @@ static void add_double(struct buf *out, double v) {
         buf_printf(out, "%" PRId64, (int64_t)v);
         return;
     }
-    size_t before = out->len;
-    for (int digits = 15; digits <= 17; digits++) {
-        out->len = before;
-        buf_printf(out, "%.*g", digits, v);
-        if (strtod(buf_text(out) + before, NULL) == v)
-            return;
-    }
+    char text[TEXT_DOUBLE_MAX];
+    buf_add(out, text, text_double(v, text));
 }
 
 static void add_decimal(struct buf *out, const bson_iter_t *value) {

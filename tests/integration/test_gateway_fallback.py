@@ -185,13 +185,19 @@ def test_the_breaker(gateway):  # noqa: F811
         assert gate.call(headers=U1).source == "mongodb"
 
 
+def _three_of_four_fail(gate, count):
+    """Answers of `count` calls."""
+    answers = []
+    for i in range(count):
+        gate.mongodb.answer = gate.mongodb.usual if i % 4 == 0 else fails(500)
+        answers.append(gate.call(headers=U1))
+    return answers
+
+
 def test_the_budget(gateway):  # noqa: F811
     gate = gateway(route={"fallback": {"budget": "0%", "breaker": {"of": 64, "errors": "100%"}}})
     with running(gate):
-        answers = []
-        for i in range(140):
-            gate.mongodb.answer = gate.mongodb.usual if i % 4 == 0 else fails(500)
-            answers.append(gate.call(headers=U1))
+        answers = _three_of_four_fail(gate, 140)
         rescued = sum(a.fallback == "5xx" for a in answers)
         assert rescued == 100 and [a.status for a in answers].count(500) == 5
         assert gate.sql.count() == 100
@@ -200,10 +206,7 @@ def test_the_budget(gateway):  # noqa: F811
 def test_a_small_budget_is_one(gateway):  # noqa: F811
     gate = gateway(route={"fallback": {"budget": "0.09%", "breaker": {"of": 64, "errors": "100%"}}})
     with running(gate):
-        answers = []
-        for i in range(135):
-            gate.mongodb.answer = gate.mongodb.usual if i % 4 == 0 else fails(500)
-            answers.append(gate.call(headers=U1))
+        answers = _three_of_four_fail(gate, 135)
         assert answers[-1].status == 500  # all of it is spent
         gate.mongodb.answer = gate.mongodb.usual
         for _ in range(1112):

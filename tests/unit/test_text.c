@@ -49,10 +49,22 @@ static void uuids(void **state) {
         assert_false(text_uuid(span_of(others[i]), bytes));
 }
 
+static void digits(void **state) {
+    (void)state;
+    uint64_t v = 7;
+    assert_true(text_digits(SPAN_LIT("0"), 1, &v) && v == 0);
+    assert_true(text_digits(SPAN_LIT("0090"), 4, &v) && v == 90);
+    assert_true(text_digits(SPAN_LIT("999999999999999999"), 18, &v) && v == 999999999999999999);
+    static const char *const others[] = {"", "12345", "-1", "+1", " 1", "1 ", "1.0", "0x1"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(text_digits(span_of(others[i]), 4, &v));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(doubles),
         cmocka_unit_test(uuids),
+        cmocka_unit_test(digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
