@@ -22,7 +22,8 @@ size_t text_double(double v, char out[TEXT_DOUBLE_MAX]);
 /* "0b2f4f2c-7d1a-4c7e-9a55-0e2d1f3c4b5a"; false: it is not that. */
 bool text_uuid(struct span text, unsigned char out[16]);
 
-/* Digits alone, at most `most` of them (so at most 18: it fits). False: it is not that. */
+/* 1 to `most` digits and nothing else; `most` is at most 18, which always fits. False: it is not
+ * that. */
 bool text_digits(struct span text, size_t most, uint64_t *ret);
 
 /* 0 to 15; -1: not a hexadecimal digit. */

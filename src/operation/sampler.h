@@ -1,5 +1,7 @@
 /*
  * The other side of sampled calls: threads of its own for each side, a budget for each module.
+ * A thread between passes calls on twice in a millisecond, so the other side is asked up to that
+ * much later, and who answers a call wakes nobody for it.
  *
  * A module's budget counts samples from their start until the observer is done with them, so the
  * queues are bounded by it. Private to operation/. Any thread.
