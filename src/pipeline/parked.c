@@ -125,7 +125,7 @@ static struct entry *add(struct parked *p, size_t collection, struct span identi
 static void load_one(struct parked *p, const struct state_parked *stored) {
     size_t c = plan_collection_index(p->plan, stored->collection);
     if (c == p->plan->collection_count)
-        return; /* a mapping that is gone: listed still, never written */
+        return; /* it left the mapping: never written, and forgotten with its copy */
     struct entry *e = add(p, c, span_make(stored->identity, stored->identity_len),
                           span_make(stored->key, stored->key_len));
     e->lsn = stored->last_lsn;
